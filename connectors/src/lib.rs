@@ -6,6 +6,7 @@
 //! suite ([`conformance`]) as the real system.
 
 pub mod clock;
+pub mod columns;
 pub mod error;
 pub mod log;
 pub mod table;

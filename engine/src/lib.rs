@@ -1,1 +1,15 @@
-//! x
+//! The engine: what a topology means and how it runs.
+//!
+//! A topology is a YAML file. [`topology`] reads and checks it, [`plan`] is what it compiles to, [`run`] connects and starts
+//! it, [`dataflow`] is how it runs. [`expr`] is the language of its expressions, [`stage`] what happens to a document,
+//! [`policy`] what happens to failures. [`sim`] plays the outside, [`cli`] is the program.
+
+pub mod cli;
+pub mod dataflow;
+pub mod expr;
+pub mod plan;
+pub mod policy;
+pub mod run;
+pub mod sim;
+pub mod stage;
+pub mod topology;

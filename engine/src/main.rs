@@ -1,2 +1,7 @@
-//! x
-fn main(){}
+//! The program `engine`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    engine::cli::main()
+}

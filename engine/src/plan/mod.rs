@@ -519,3 +519,46 @@ pub struct BodyField {
     /// Whether it must not be null.
     pub required: bool,
 }
+
+impl Flow {
+    /// Every expression that decides what happens to documents: conditions, values, columns, bodies.
+    pub fn expressions(&self) -> Vec<&Expr> {
+        let mut all: Vec<&Expr> = self.source.message.iter().filter_map(|f| f.expr.as_ref()).collect();
+        for stage in &self.stages {
+            all.extend(&stage.when);
+            match &stage.kind {
+                StageKind::Route { by, .. } => all.push(by),
+                StageKind::Pick { value, .. } => all.push(value),
+                StageKind::Each { list } => all.push(list),
+                StageKind::Filter { keep, .. } => all.push(keep),
+                StageKind::Dedup { key, at, .. } => all.extend([key, at]),
+                StageKind::Aggregate { by, sum, .. } => all.extend(by.values().chain(sum.values())),
+                StageKind::Enrich(enrich) => all.extend(enrich.call.query.values().chain(enrich.call.body.values())),
+                StageKind::Download(download) => all.extend([&download.url, &download.name]),
+                StageKind::Upload(upload) => all.push(&upload.file),
+            }
+        }
+        for rows in &self.rows {
+            all.extend(&rows.when);
+            all.extend(rows.columns.iter().map(|c| &c.value));
+        }
+        for send in &self.sends {
+            all.extend(&send.when);
+            all.extend(send.body.iter().map(|f| &f.value));
+        }
+        all
+    }
+}
+
+impl Source {
+    /// The group that reads `topic`, if this source reads it: as its own topic or as a retry topic.
+    pub fn reads(&self, topic: &str) -> Option<&str> {
+        match &self.kind {
+            SourceKind::Topic { topic: own, group, .. } => {
+                let mut delayed = self.retry.delays.iter().map(|(_, t)| t.as_str());
+                (own == topic || delayed.any(|t| t == topic)).then_some(group.as_str())
+            }
+            SourceKind::File { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The program's verbs, one file each. Everything that people read goes to standard error, except what was asked for, which
+//! goes to standard output.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::topology::env::Environment;
+
+mod query;
+mod run;
+mod sim;
+mod topics;
+mod validate;
+
+/// Declarative dataflow from events through APIs and files into Delta Lake.
+#[derive(Parser)]
+#[command(name = "engine", version, max_term_width = 120)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    /// How much is logged: error, warn, info, debug, or a filter such as `engine=debug`
+    #[arg(long, global = true, default_value = "info", value_name = "LEVEL")]
+    log_level: String,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run a topology
+    Run(run::Args),
+    /// Check a topology without a connection
+    Validate(validate::Args),
+    /// Serve a simulation alone
+    Sim(sim::Args),
+    /// Show topics, their partitions and the groups' positions
+    Topics(topics::ListArgs),
+    /// Write the lines of a file to a topic
+    Produce(topics::ProduceArgs),
+    /// Print the messages of a topic as JSON lines
+    Consume(topics::ConsumeArgs),
+    /// Query tables with SQL
+    Query(query::Args),
+}
+
+/// A failure that ends the program: what to print, and its exit status.
+pub struct Failed {
+    status: u8,
+    problems: Vec<String>,
+}
+
+impl Failed {
+    /// The topology, the command line or the settings are wrong.
+    fn usage(problem: impl Into<String>) -> Self {
+        Failed { status: 2, problems: vec![problem.into()] }
+    }
+
+    /// Something went wrong while it ran.
+    fn running(problems: Vec<String>) -> Self {
+        Failed { status: 1, problems }
+    }
+}
+
+impl From<connectors::Error> for Failed {
+    fn from(error: connectors::Error) -> Self {
+        Failed::running(vec![error.to_string()])
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let environment = Environment::from_process();
+    log(&cli.log_level, environment.get("JSON_LOGS").is_some_and(|v| v == "true"));
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            complain(&[format!("no runtime: {e}")]);
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(async {
+        match cli.verb {
+            Verb::Run(args) => run::run(args, environment).await,
+            Verb::Validate(args) => validate::run(&args, environment),
+            Verb::Sim(args) => sim::run(args).await,
+            Verb::Topics(args) => topics::list(args, environment).await,
+            Verb::Produce(args) => topics::produce(args, environment).await,
+            Verb::Consume(args) => topics::consume(args, environment).await,
+            Verb::Query(args) => query::run(args).await,
+        }
+    });
+    // Tasks that still run, such as a poll that waits, are not waited for.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            complain(&failed.problems);
+            ExitCode::from(failed.status)
+        }
+    }
+}
+
+fn complain(problems: &[String]) {
+    for problem in problems {
+        eprintln!("error: {problem}");
+    }
+}
+
+fn log(level: &str, json: bool) {
+    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
+    // The libraries below say what we say better, or what is no news.
+    let quiet = ["deltalake_core=warn", "buoyant_kernel=warn", "delta_kernel=warn", "datafusion=warn", "hyper=warn"];
+    let filter = quiet.iter().filter_map(|d| d.parse().ok()).fold(filter, EnvFilter::add_directive);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json {
+        builder.json().flatten_event(true).init();
+    } else {
+        builder.with_target(false).compact().init();
+    }
+}
+
+/// Where a topology's file and the data are: shared by the verbs that load one.
+#[derive(clap::Args, Clone)]
+struct Loading {
+    /// The topology
+    #[arg(value_name = "TOPOLOGY")]
+    topology: PathBuf,
+    /// The folder that everything is written to
+    #[arg(long, default_value = "data", value_name = "DIR")]
+    data: PathBuf,
+}
+
+impl Loading {
+    /// Reads and checks the topology; prints warnings.
+    fn load(&self, environment: &Environment) -> Result<crate::plan::Plan, Failed> {
+        match crate::topology::load(&self.topology, environment, &self.data) {
+            Ok(loaded) => {
+                if !loaded.warnings.is_empty() {
+                    eprint!("{}", loaded.warnings.render());
+                }
+                Ok(loaded.plan)
+            }
+            Err(problems) => {
+                eprint!("{}", problems.render());
+                Err(Failed::usage(format!("{} is not a topology that can run", self.topology.display())))
+            }
+        }
+    }
+}

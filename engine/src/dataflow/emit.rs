@@ -1,0 +1,253 @@
+//! Row blocks and send blocks: what documents and outcomes become when they leave a flow.
+//!
+//! One operator serves all blocks that read the same input. It has an output for each table it feeds, one for records, one
+//! for notes: a block that cannot be evaluated, or a null where a table or a topic forbids it, fails the message for good.
+//! An outcome cannot fail any more; a block that says `on` and cannot be evaluated is logged.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use connectors::Category;
+use connectors::log::Record;
+use connectors::table::Cell;
+use sonic_rs::{JsonValueTrait, Object};
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::progress::operate::FrontierInterest;
+
+use super::ledger::Outcome;
+use super::operators::Surroundings;
+use super::patch::{Patch, Patcher};
+use super::wire::{Key, Note};
+use super::{Builder, Stream};
+use crate::expr::{Env, cell_to_json, coerce};
+use crate::plan::{Rows, Send, Status, Trigger};
+use crate::stage::presence::Presence;
+use crate::stage::{Document, Failure};
+
+/// A row on its way to a table: its key and what is said of it.
+pub type Update = (Key, Patch);
+
+/// A row block, ready to run.
+#[derive(Clone)]
+pub struct RowBlock {
+    /// As it is declared.
+    pub block: Rows,
+    /// Which of the operator's tables it feeds.
+    pub output: usize,
+    /// Makes its patches.
+    pub patcher: Patcher,
+    /// Its place among all row blocks of the flow.
+    pub index: u32,
+    /// Where its keys are entered, if an expression asks for them.
+    pub presence: Option<Arc<Presence>>,
+}
+
+/// A send block, ready to run.
+#[derive(Clone)]
+pub struct SendBlock {
+    /// As it is declared.
+    pub block: Send,
+    /// The topic's full name.
+    pub topic: Arc<str>,
+}
+
+/// All blocks of one input.
+#[derive(Clone)]
+pub struct Blocks {
+    /// Row blocks.
+    pub rows: Vec<RowBlock>,
+    /// Send blocks.
+    pub sends: Vec<SendBlock>,
+    /// How many tables they feed.
+    pub tables: usize,
+    /// Time and presence.
+    pub surroundings: Surroundings,
+}
+
+impl RowBlock {
+    fn fire(&self, document: &Document, env: &Env) -> Result<Option<Update>, Failure> {
+        let (name, scope) = (&self.block.name, document.scope(env));
+        let failure = |place: &_, text: String| Failure::new(Category::Permanent, text, name, place);
+        if let Some(when) = &self.block.when
+            && !when.test(&scope).map_err(|e| failure(&self.block.place, format!("when: {e}")))?
+        {
+            return Ok(None);
+        }
+        let spec = self.patcher.spec();
+        let mut row = vec![None; spec.columns.len()];
+        for column in &self.block.columns {
+            let declared = &spec.columns[column.column];
+            let value = column.value.eval(&scope);
+            let value = value.map_err(|e| failure(&column.place, format!("column `{}`: {e}", declared.name)))?;
+            // What does not fit a column is null there, as the rules of the types have it; only a key or a column that
+            // must not be null makes it a failure.
+            let cell = coerce(declared.kind, &value).unwrap_or(Cell::Null);
+            if cell.is_null() {
+                if column.optional {
+                    continue;
+                }
+                if !declared.nullable {
+                    return Err(failure(&column.place, format!("column `{}` must not be null", declared.name)));
+                }
+            }
+            row[column.column] = Some(cell);
+        }
+        let update = self
+            .patcher
+            .patch(row, &document.meta.origin, self.index)
+            .map_err(|e| failure(&self.block.place, e))?;
+        if let (Some(presence), Some(Cell::Text(key))) = (&self.presence, update.0.first()) {
+            presence.insert(key);
+        }
+        Ok(Some(update))
+    }
+}
+
+impl SendBlock {
+    fn fire(&self, document: &Document, env: &Env) -> Result<Option<Record>, Failure> {
+        let (name, scope) = (&self.block.name, document.scope(env));
+        let failure = |text: String| Failure::new(Category::Permanent, text, name, &self.block.place);
+        if let Some(when) = &self.block.when
+            && !when.test(&scope).map_err(|e| failure(format!("when: {e}")))?
+        {
+            return Ok(None);
+        }
+        let mut body = Object::with_capacity(self.block.body.len());
+        for field in &self.block.body {
+            let value = field.value.eval(&scope).map_err(|e| failure(format!("field `{}`: {e}", field.name)))?;
+            let value = match field.kind {
+                None => value,
+                Some(kind) => cell_to_json(&coerce(kind, &value).unwrap_or(Cell::Null), kind),
+            };
+            if field.required && value.is_null() {
+                return Err(failure(format!("field `{}` must not be null", field.name)));
+            }
+            body.insert(&*field.name, value);
+        }
+        let text = |expr: &crate::expr::Expr, what: &str| -> Result<Option<Bytes>, Failure> {
+            let value = expr.eval(&scope).map_err(|e| failure(format!("{what}: {e}")))?;
+            Ok(match value.as_str() {
+                _ if value.is_null() => None,
+                Some(text) => Some(Bytes::copy_from_slice(text.as_bytes())),
+                None => Some(Bytes::from(value.to_string())),
+            })
+        };
+        let key = self.block.key.as_ref().map(|k| text(k, "key")).transpose()?.flatten();
+        let mut headers = Vec::with_capacity(self.block.headers.len());
+        for (header, value) in &self.block.headers {
+            if let Some(value) = text(value, header)? {
+                headers.push((header.clone(), value));
+            }
+        }
+        let payload = Bytes::from(body.into_value().to_string());
+        Ok(Some(Record { topic: self.topic.clone(), key, payload, headers }))
+    }
+}
+
+/// What an emit operator puts out: a stream for each table, records, notes.
+pub(crate) type Emitted<'s> = (Vec<Stream<'s, Update>>, Stream<'s, Record>, Stream<'s, Note>);
+
+/// Fires the blocks that read documents; only those that the stage above produced, if so asked.
+pub(crate) fn emit<'s>(name: &str, documents: Stream<'s, Document>, only_produced: bool, blocks: Blocks) -> Emitted<'s> {
+    let tables = blocks.tables;
+    build(format!("Emit {name}"), documents, tables, move |document: Document, out| {
+        if only_produced && !document.produced {
+            return;
+        }
+        let env = blocks.surroundings.env();
+        for block in &blocks.rows {
+            match block.fire(&document, &env) {
+                Ok(update) => out.updates[block.output].extend(update),
+                Err(failure) => out.notes.push(Note::Failed(document.meta.id, failure)),
+            }
+        }
+        for block in &blocks.sends {
+            match block.fire(&document, &env) {
+                Ok(record) => out.records.extend(record),
+                Err(failure) => out.notes.push(Note::Failed(document.meta.id, failure)),
+            }
+        }
+    })
+}
+
+/// Fires the blocks that read outcomes.
+pub(crate) fn emit_outcomes<'s>(outcomes: Stream<'s, Outcome>, blocks: Blocks) -> Emitted<'s> {
+    let fires = |trigger: &Trigger, status: u8| match trigger {
+        Trigger::Outcomes(list) => list.iter().any(|s: &Status| *s as u8 == status),
+        Trigger::Documents(_) => false,
+    };
+    let tables = blocks.tables;
+    build("Emit outcomes".to_owned(), outcomes, tables, move |outcome: Outcome, out| {
+        let env = blocks.surroundings.env();
+        let log = |failure: Failure| {
+            tracing::error!(block = %failure.stage, place = %failure.place, error = %failure.message, "outcome not written");
+        };
+        for block in blocks.rows.iter().filter(|b| fires(&b.block.trigger, outcome.status)) {
+            match block.fire(&outcome.document, &env) {
+                Ok(update) => out.updates[block.output].extend(update),
+                Err(failure) => log(failure),
+            }
+        }
+        for block in blocks.sends.iter().filter(|b| fires(&b.block.trigger, outcome.status)) {
+            match block.fire(&outcome.document, &env) {
+                Ok(record) => out.records.extend(record),
+                Err(failure) => log(failure),
+            }
+        }
+    })
+}
+
+/// What one call of an emit function leaves behind.
+struct Out {
+    /// By the operator's table.
+    updates: Vec<Vec<Update>>,
+    records: Vec<Record>,
+    notes: Vec<Note>,
+}
+
+fn build<'s, D: Clone + 'static>(
+    name: String,
+    input: Stream<'s, D>,
+    tables: usize,
+    mut fire: impl FnMut(D, &mut Out) + 'static,
+) -> Emitted<'s> {
+    let mut builder = OperatorBuilder::new(name, input.scope());
+    let mut input = builder.new_input(input, Pipeline);
+    builder.set_notify_for(0, FrontierInterest::Never);
+    let (mut updates, mut streams) = (Vec::with_capacity(tables), Vec::with_capacity(tables));
+    for _ in 0..tables {
+        let (output, stream) = builder.new_output();
+        updates.push(OutputBuilder::<_, Builder<Update>>::from(output));
+        streams.push(stream);
+    }
+    let (records, records_stream) = builder.new_output();
+    let (notes, notes_stream) = builder.new_output();
+    let mut records = OutputBuilder::<_, Builder<Record>>::from(records);
+    let mut notes = OutputBuilder::<_, Builder<Note>>::from(notes);
+    builder.build(move |_| {
+        let mut out = Out { updates: vec![Vec::new(); tables], records: Vec::new(), notes: Vec::new() };
+        move |_| {
+            let mut updates: Vec<_> = updates.iter_mut().map(OutputBuilder::activate).collect();
+            let (mut records, mut notes) = (records.activate(), notes.activate());
+            input.for_each(|time, data| {
+                for item in data.drain(..) {
+                    fire(item, &mut out);
+                }
+                for (index, handle) in updates.iter_mut().enumerate() {
+                    if let Some(capability) = time.retain_least(index) {
+                        handle.session(&capability).give_iterator(out.updates[index].drain(..));
+                    }
+                }
+                if let Some(capability) = time.retain_least(tables) {
+                    records.session(&capability).give_iterator(out.records.drain(..));
+                }
+                if let Some(capability) = time.retain_least(tables + 1) {
+                    notes.session(&capability).give_iterator(out.notes.drain(..));
+                }
+            });
+        }
+    });
+    (streams, records_stream, notes_stream)
+}

@@ -1,0 +1,212 @@
+//! The ledger: which messages are open, and what each ended as.
+//!
+//! It holds the messages of each open epoch and a capability for it. When the frontier of all notes has passed an epoch,
+//! nothing more can happen to its messages in a stage, and each gets exactly one outcome: the worst that was noted. Retries,
+//! dead letters and outcome documents leave from here at the message's own epoch, so they are durable before the epoch is.
+//!
+//! It waits for the stages, not for the sinks: only stages can fail a message. A sink that fails stalls its flow.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use connectors::Category;
+use connectors::clock::Clock;
+use connectors::log::{Headers, Record};
+use hashbrown::HashMap;
+use sonic_rs::Object;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+
+use super::control::Stats;
+use super::wire::{Held, Note};
+use super::{Builder, Capability, Epoch, Stream};
+use crate::expr::{Bindings, Json, time};
+use crate::plan::{Retry, Status};
+use crate::stage::message::{header, source_json};
+use crate::stage::{Document, Failure};
+
+/// What was noted of one message.
+#[derive(Default)]
+struct Noted {
+    failure: Option<Failure>,
+    skipped: Option<Arc<str>>,
+    calls: u32,
+}
+
+/// A message's outcome, for the blocks that say `on`.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Outcome {
+    /// What it ended as.
+    pub status: u8,
+    /// `event`, `source` and `outcome`.
+    pub document: Document,
+}
+
+/// What the ledger's operator needs.
+pub struct Book {
+    /// What happens to failures.
+    pub retry: Retry,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Counters.
+    pub stats: Arc<Stats>,
+    /// Whether any block says `on`.
+    pub outcomes: bool,
+}
+
+/// Builds the operator: records for retry topics and dead letters, and outcomes.
+pub(crate) fn ledger<'s>(held: Stream<'s, Held>, notes: Stream<'s, Note>, book: Book) -> (Stream<'s, Record>, Stream<'s, Outcome>) {
+    let mut builder = OperatorBuilder::new("Ledger".to_owned(), held.scope());
+    let mut held = builder.new_input(held, Pipeline);
+    let mut notes = builder.new_input(notes, Exchange::new(Note::id));
+    let (records, records_stream) = builder.new_output();
+    let (outcomes, outcomes_stream) = builder.new_output();
+    let mut records = OutputBuilder::<_, Builder<Record>>::from(records);
+    let mut outcomes = OutputBuilder::<_, Builder<Outcome>>::from(outcomes);
+    builder.build(move |_| {
+        let mut open: BTreeMap<Epoch, (Capability, Capability, Vec<Held>)> = BTreeMap::new();
+        let mut noted: HashMap<u64, Noted> = HashMap::new();
+        move |frontiers| {
+            let (mut records, mut outcomes) = (records.activate(), outcomes.activate());
+            held.for_each(|time, data| {
+                let (Some(c0), Some(c1)) = (time.retain_least(0), time.retain_least(1)) else { return };
+                open.entry(*c0.time()).or_insert_with(|| (c0, c1, Vec::new())).2.append(data);
+            });
+            notes.for_each(|_, data| {
+                for note in data.drain(..) {
+                    let entry = noted.entry(note.id()).or_default();
+                    match note {
+                        Note::Used(_, usage) => entry.calls += usage.calls,
+                        Note::Skipped(_, reason) => {
+                            entry.skipped.get_or_insert(reason);
+                        }
+                        Note::Failed(_, failure) => {
+                            let worse = entry.failure.as_ref().is_none_or(|f| severity(f) < severity(&failure));
+                            if worse {
+                                entry.failure = Some(failure);
+                            }
+                        }
+                    }
+                }
+            });
+            while let Some((&epoch, _)) = open.first_key_value() {
+                if frontiers.iter().any(|f| f.less_equal(&epoch)) {
+                    break;
+                }
+                let Some((_, (c0, c1, messages))) = open.pop_first() else { break };
+                let now = book.clock.now();
+                for message in messages {
+                    let noted = noted.remove(&message.delivered.meta.id).unwrap_or_default();
+                    let (status, record) = settle(&message, &noted, &book, now);
+                    count(&book.stats, status);
+                    if book.outcomes {
+                        let document = outcome_document(&message, &noted, status, now);
+                        outcomes.session(&c1).give(Outcome { status: status as u8, document });
+                    }
+                    if let Some(record) = record {
+                        records.session(&c0).give(record);
+                    }
+                }
+            }
+        }
+    });
+    (records_stream, outcomes_stream)
+}
+
+fn severity(failure: &Failure) -> u8 {
+    match failure.category {
+        Category::Permanent => 2,
+        _ => 1,
+    }
+}
+
+fn count(stats: &Stats, status: Status) {
+    let counter = match status {
+        Status::Done => &stats.done,
+        Status::Skipped => &stats.skipped,
+        Status::Retried => &stats.retried,
+        Status::Dead => &stats.dead,
+    };
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// The one outcome of a message, and the record that keeps a failed one.
+fn settle(held: &Held, noted: &Noted, book: &Book, now: i64) -> (Status, Option<Record>) {
+    let Some(failure) = &noted.failure else {
+        return (if noted.skipped.is_some() { Status::Skipped } else { Status::Done }, None);
+    };
+    let meta = &held.delivered.meta;
+    let next = book.retry.delays.get(usize::try_from(meta.attempt).unwrap_or(usize::MAX));
+    match next.filter(|_| failure.category.is_retryable()) {
+        Some((delay, topic)) => {
+            let wait = i64::try_from(book.clock.scaled(*delay).as_micros()).unwrap_or(i64::MAX);
+            let due = now.saturating_add(wait.max(failure.retry_after.unwrap_or(0)));
+            (Status::Retried, Some(failed_record(held, failure, topic, Some(due), now)))
+        }
+        None if book.retry.dead_letter.is_empty() => (Status::Dead, None),
+        None => (Status::Dead, Some(failed_record(held, failure, &book.retry.dead_letter, None, now))),
+    }
+}
+
+/// The message as it was, with headers that say what happened to it.
+fn failed_record(held: &Held, failure: &Failure, topic: &str, due: Option<i64>, now: i64) -> Record {
+    use header::*;
+    let message = &held.delivered.message;
+    let meta = &held.delivered.meta;
+    let attempt = (meta.attempt + 1).to_string();
+    let origin = format!("{}/{}/{}", meta.origin.topic, meta.origin.partition, meta.origin.offset);
+    let first = message.header(FIRST_FAILURE).map_or_else(|| time::format_timestamp(now), str::to_owned);
+    let trace = message.header(TRACE).map_or_else(|| format!("{origin}@{}", meta.entered), str::to_owned);
+    let line = format!("{} {} {}: {}", time::format_timestamp(now), failure.stage, failure.category, failure.message);
+    let history = message.header(HISTORY).map_or_else(|| line.clone(), |h| format!("{h}\n{line}"));
+    let mut headers: Headers = Headers::new();
+    let ours = [ATTEMPT, RETRY_COUNT, CATEGORY, ERROR, STAGE, PLACE, ORIGIN, FIRST_FAILURE, DUE, TRACE, HISTORY];
+    headers.extend(message.headers.iter().filter(|(n, _)| !ours.contains(&&**n)).cloned());
+    let mut put = |name: &str, value: String| headers.push((Arc::from(name), Bytes::from(value)));
+    put(ATTEMPT, attempt.clone());
+    put(RETRY_COUNT, attempt);
+    put(CATEGORY, failure.category.as_str().to_owned());
+    put(ERROR, failure.message.clone());
+    put(STAGE, failure.stage.to_string());
+    put(PLACE, failure.place.clone());
+    put(ORIGIN, origin);
+    put(FIRST_FAILURE, first);
+    put(TRACE, trace);
+    put(HISTORY, history);
+    if let Some(due) = due {
+        put(DUE, due.to_string());
+    }
+    Record { topic: Arc::from(topic), key: message.key.clone(), payload: message.payload.clone(), headers }
+}
+
+/// `event`, `source` and `outcome`: what blocks with `on` can see.
+fn outcome_document(held: &Held, noted: &Noted, status: Status, now: i64) -> Document {
+    let meta = &held.delivered.meta;
+    let text = |t: &str| Json::from(t);
+    let mut outcome = Object::with_capacity(8);
+    outcome.insert("status", text(status.as_str()));
+    outcome.insert("reason", noted.skipped.as_deref().map_or_else(Json::new, text));
+    outcome.insert("attempts", Json::from(meta.attempt));
+    outcome.insert("calls", Json::from(noted.calls));
+    outcome.insert("duration_ms", Json::from((now - meta.entered).max(0) / 1000));
+    outcome.insert("at", text(&time::format_timestamp(now)));
+    let error = noted.failure.as_ref().map_or_else(Json::new, |failure| {
+        let mut error = Object::with_capacity(4);
+        error.insert("message", text(&failure.message));
+        error.insert("category", text(failure.category.as_str()));
+        error.insert("stage", text(&failure.stage));
+        error.insert("status", failure.status.map_or_else(Json::new, Json::from));
+        error.into_value()
+    });
+    outcome.insert("error", error);
+    let mut bindings = Bindings::default();
+    let of = |name: &str| held.document.as_ref().and_then(|d| d.bindings.get(name)).cloned();
+    bindings.set("event".into(), of("event").unwrap_or_default());
+    bindings.set("raw".into(), of("raw").unwrap_or_default());
+    bindings.set("source".into(), of("source").unwrap_or_else(|| source_json(&held.delivered.message, meta)));
+    bindings.set("outcome".into(), outcome.into_value());
+    Document { meta: meta.clone(), bindings, produced: true }
+}

@@ -1,0 +1,273 @@
+//! Stages as timely operators.
+//!
+//! Every operator here has two outputs: documents, and [`Note`]s for the ledger. A note leaves at the epoch of its message,
+//! so when the frontier of all notes has passed an epoch, the ledger knows all there is to know about it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use connectors::clock::Clock;
+use connectors::{Category, Error};
+use timely::dataflow::channels::pact::{Exchange, ParallelizationContract, Pipeline};
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::progress::operate::FrontierInterest;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use super::control::{Control, Stats};
+use super::source::Wake;
+use super::wire::{Delivered, Held, Note};
+use super::{Builder, Capability, Stream};
+use crate::expr::{Env, Expr};
+use crate::plan::{Input, Place};
+use crate::stage::message::Reader;
+use crate::stage::{Apply, Document, Failure, Run, Usage, Verdict};
+
+/// Tells expressions the time and which keys are present.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Answers `present(table, key)`.
+    pub present: Option<Arc<dyn Fn(&str, &crate::expr::Json) -> bool + Send + Sync>>,
+}
+
+impl Surroundings {
+    /// The environment of expressions that run now.
+    pub fn env(&self) -> Env {
+        Env { now: self.clock.now(), present: self.present.clone() }
+    }
+}
+
+/// What every stage's operator needs besides the stage.
+#[derive(Clone)]
+pub struct Setting {
+    /// The stage's name.
+    pub name: Arc<str>,
+    /// Where it is declared.
+    pub place: Place,
+    /// What it reads.
+    pub input: Input,
+    /// Whether it runs on a document.
+    pub when: Option<Expr>,
+    /// Time and presence.
+    pub surroundings: Surroundings,
+    /// Counters.
+    pub stats: Arc<Stats>,
+}
+
+impl Setting {
+    /// Whether the stage sees `document` at all.
+    fn sees(&self, document: &Document) -> bool {
+        document.produced || !matches!(self.input, Input::Produced(_))
+    }
+
+    /// Whether the stage runs on `document`.
+    fn runs(&self, document: &Document, env: &Env) -> Result<bool, Failure> {
+        match &self.when {
+            None => Ok(true),
+            Some(when) => when
+                .test(&document.scope(env))
+                .map_err(|e| Failure::new(Category::Permanent, format!("when: {e}"), &self.name, &self.place)),
+        }
+    }
+}
+
+/// Documents and notes: what every stage's operator puts out.
+pub(crate) type Outputs<'s> = (Stream<'s, Document>, Stream<'s, Note>);
+
+/// Reads messages. Also returns what the ledger holds. Messages spread over the workers by their identity, and stay there.
+pub(crate) fn read<'s>(
+    messages: Stream<'s, Delivered>,
+    reader: Reader,
+    surroundings: Surroundings,
+) -> (Stream<'s, Document>, Stream<'s, Held>, Stream<'s, Note>) {
+    let mut builder = OperatorBuilder::new("Read".to_owned(), messages.scope());
+    let mut input = builder.new_input(messages, Exchange::new(|d: &Delivered| d.meta.id));
+    builder.set_notify_for(0, FrontierInterest::Never);
+    let (documents, documents_stream) = builder.new_output();
+    let (held, held_stream) = builder.new_output();
+    let (notes, notes_stream) = builder.new_output();
+    let mut documents = OutputBuilder::<_, Builder<Document>>::from(documents);
+    let mut held = OutputBuilder::<_, Builder<Held>>::from(held);
+    let mut notes = OutputBuilder::<_, Builder<Note>>::from(notes);
+    builder.build(move |_| {
+        move |_| {
+            let env = surroundings.env();
+            let (mut documents, mut held, mut notes) = (documents.activate(), held.activate(), notes.activate());
+            input.for_each(|time, data| {
+                let (Some(c0), Some(c1), Some(c2)) = (time.retain_least(0), time.retain_least(1), time.retain_least(2)) else {
+                    return;
+                };
+                let mut documents = documents.session(&c0);
+                let mut held = held.session(&c1);
+                for delivered in data.drain(..) {
+                    match reader.read(&delivered.message, delivered.meta.clone(), &env) {
+                        Ok(document) => {
+                            held.give(Held { delivered, document: Some(document.clone()) });
+                            documents.give(document);
+                        }
+                        Err(failure) => {
+                            notes.session(&c2).give(Note::Failed(delivered.meta.id, failure));
+                            held.give(Held { delivered, document: None });
+                        }
+                    }
+                }
+            });
+        }
+    });
+    (documents_stream, held_stream, notes_stream)
+}
+
+/// Runs a synchronous stage. `pact` decides which worker sees a document.
+pub(crate) fn apply<'s, P>(documents: Stream<'s, Document>, pact: P, mut stage: Box<dyn Apply>, setting: Setting) -> Outputs<'s>
+where
+    P: ParallelizationContract<super::Epoch, Vec<Document>>,
+{
+    let mut builder = OperatorBuilder::new(setting.name.to_string(), documents.scope());
+    let mut input = builder.new_input(documents, pact);
+    builder.set_notify_for(0, FrontierInterest::Never);
+    let (out, out_stream) = builder.new_output();
+    let (notes, notes_stream) = builder.new_output();
+    let mut out = OutputBuilder::<_, Builder<Document>>::from(out);
+    let mut notes = OutputBuilder::<_, Builder<Note>>::from(notes);
+    builder.build(move |_| {
+        move |_| {
+            let env = setting.surroundings.env();
+            let (mut out, mut notes) = (out.activate(), notes.activate());
+            input.for_each(|time, data| {
+                let (Some(c0), Some(c1)) = (time.retain_least(0), time.retain_least(1)) else { return };
+                let mut out = out.session(&c0);
+                for document in data.drain(..).filter(|d| setting.sees(d)) {
+                    let id = document.meta.id;
+                    let verdict = match setting.runs(&document, &env) {
+                        Err(failure) => Verdict::Failed(failure),
+                        Ok(false) => Verdict::On(document.pass(&setting.name)),
+                        Ok(true) => stage.apply(document, &env),
+                    };
+                    match verdict {
+                        Verdict::On(document) => out.give(document),
+                        Verdict::Many(documents) => out.give_iterator(documents.into_iter()),
+                        Verdict::Skipped(reason) => notes.session(&c1).give(Note::Skipped(id, reason)),
+                        Verdict::Failed(failure) => notes.session(&c1).give(Note::Failed(id, failure)),
+                    }
+                }
+            });
+        }
+    });
+    (out_stream, notes_stream)
+}
+
+/// An item of an asynchronous stage that has not finished: its capabilities keep the frontier back.
+struct InFlight {
+    documents: Capability,
+    notes: Capability,
+    id: u64,
+}
+
+/// Runs an asynchronous stage on the tokio runtime: at most [`Run::limit`] documents at a time, each at most `deadline`,
+/// counted from the moment its turn comes. A document that takes longer fails as transient: its task is dropped, and only
+/// then is its capability released.
+pub(crate) fn run<'s>(
+    documents: Stream<'s, Document>,
+    stage: Arc<dyn Run>,
+    setting: Setting,
+    deadline: Duration,
+    runtime: Handle,
+    control: Arc<Control>,
+) -> Outputs<'s> {
+    let scope = documents.scope();
+    let mut builder = OperatorBuilder::new(setting.name.to_string(), scope);
+    let mut input = builder.new_input(documents, Pipeline);
+    builder.set_notify_for(0, FrontierInterest::Never);
+    let (out, out_stream) = builder.new_output();
+    let (notes, notes_stream) = builder.new_output();
+    let mut out = OutputBuilder::<_, Builder<Document>>::from(out);
+    let mut notes = OutputBuilder::<_, Builder<Note>>::from(notes);
+    let address = builder.operator_info().address;
+    let wake = Arc::new(Wake::default());
+    wake.set(scope.worker().sync_activator_for(address.to_vec()));
+    builder.build(move |_| {
+        let (done, mut completions) = mpsc::unbounded_channel::<(u64, Verdict, Usage)>();
+        let mut waiting: VecDeque<(Document, Capability, Capability)> = VecDeque::new();
+        let mut in_flight: BTreeMap<u64, InFlight> = BTreeMap::new();
+        let mut next = 0u64;
+        move |_| {
+            let env = setting.surroundings.env();
+            let (mut out, mut notes) = (out.activate(), notes.activate());
+            input.for_each(|time, data| {
+                let (Some(c0), Some(c1)) = (time.retain_least(0), time.retain_least(1)) else { return };
+                for document in data.drain(..).filter(|d| setting.sees(d)) {
+                    match setting.runs(&document, &env) {
+                        Err(failure) => notes.session(&c1).give(Note::Failed(document.meta.id, failure)),
+                        Ok(false) => out.session(&c0).give(document.pass(&setting.name)),
+                        Ok(true) => waiting.push_back((document, c0.clone(), c1.clone())),
+                    }
+                }
+            });
+            while let Ok((item, verdict, usage)) = completions.try_recv() {
+                let Some(entry) = in_flight.remove(&item) else {
+                    control.fail(format!("stage {}: a completion for an unknown item", setting.name));
+                    continue;
+                };
+                if usage != Usage::default() {
+                    setting.stats.calls.fetch_add(u64::from(usage.calls), std::sync::atomic::Ordering::Relaxed);
+                    notes.session(&entry.notes).give(Note::Used(entry.id, usage));
+                }
+                match verdict {
+                    Verdict::On(document) => out.session(&entry.documents).give(document),
+                    Verdict::Many(documents) => out.session(&entry.documents).give_iterator(documents.into_iter()),
+                    Verdict::Skipped(reason) => notes.session(&entry.notes).give(Note::Skipped(entry.id, reason)),
+                    Verdict::Failed(failure) => notes.session(&entry.notes).give(Note::Failed(entry.id, failure)),
+                }
+            }
+            while in_flight.len() < stage.limit() {
+                let Some((document, c0, c1)) = waiting.pop_front() else { break };
+                next += 1;
+                let item = next;
+                in_flight.insert(item, InFlight { documents: c0, notes: c1, id: document.meta.id });
+                let (stage, done, wake) = (stage.clone(), done.clone(), wake.clone());
+                let (name, place, env) = (setting.name.clone(), setting.place.clone(), env.clone());
+                // The inner task turns a panic of a stage into a failure of its message: an item that never completes would
+                // hold the frontier for ever.
+                let (clock, control) = (setting.surroundings.clock.clone(), control.clone());
+                let task = runtime.spawn(async move {
+                    let late = Error::transient(format!("took longer than the deadline of {} s", deadline.as_secs_f64()));
+                    let mut spent = Usage::default();
+                    loop {
+                        let turn = tokio::time::timeout(deadline, stage.run(document.clone(), &env)).await;
+                        let (verdict, usage) = turn.unwrap_or_else(|_| {
+                            (Verdict::Failed(Failure::of(&late, &name, &place)), Usage::default())
+                        });
+                        spent.calls += usage.calls;
+                        match &verdict {
+                            Verdict::Failed(failure)
+                                if failure.category == Category::CircuitOpen && !control.is_stopped() =>
+                            {
+                                let wait = failure.retry_after.unwrap_or(0).clamp(10_000, 60_000_000);
+                                tokio::select! {
+                                    () = clock.sleep(Duration::from_micros(wait.unsigned_abs())) => {}
+                                    () = control.wait_stopped() => {}
+                                }
+                            }
+                            _ => return (verdict, spent),
+                        }
+                    }
+                });
+                let (name, place) = (setting.name.clone(), setting.place.clone());
+                runtime.spawn(async move {
+                    let (verdict, usage) = task.await.unwrap_or_else(|e| {
+                        tracing::error!(stage = %name, error = %e, "stage panicked");
+                        let failure = Failure::new(Category::Unknown, format!("stage panicked: {e}"), &name, &place);
+                        (Verdict::Failed(failure), Usage::default())
+                    });
+                    let _ = done.send((item, verdict, usage));
+                    wake.wake();
+                });
+            }
+        }
+    });
+    (out_stream, notes_stream)
+}

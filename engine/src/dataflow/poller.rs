@@ -1,0 +1,124 @@
+//! The source's half outside the dataflow: one task that owns the connector, polls it while there is room, and commits
+//! the positions that the committer hands it.
+//!
+//! It stops polling for messages when the bytes in flight exceed the flow's budget, but never stops polling: a member of a
+//! group that falls silent is thrown out of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use connectors::clock::Clock;
+use connectors::log::{Message, Partition, Polled, Position, Source};
+use tokio::sync::{mpsc, watch};
+
+use super::control::Control;
+use super::source::Wake;
+
+/// Messages a poll.
+const BATCH: usize = 2_000;
+/// Bytes a poll.
+const BATCH_BYTES: usize = 4 << 20;
+/// How long a poll waits for the first message.
+const WAIT: Duration = Duration::from_millis(100);
+/// The longest pause between tries against a connector that fails.
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+
+/// What the poller hands to the dataflow.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Messages, in order within each partition.
+    pub messages: Vec<Arc<Message>>,
+    /// Partitions that belong to somebody else now.
+    pub revoked: Vec<Partition>,
+}
+
+/// Runs until the flow is told to stop and nothing more is committed: that is, until `commits` is closed.
+pub async fn run(
+    mut source: Box<dyn Source>,
+    batches: mpsc::Sender<Batch>,
+    mut commits: watch::Receiver<Position>,
+    control: Arc<Control>,
+    wake: Arc<Wake>,
+    clock: Arc<dyn Clock>,
+    name: String,
+) {
+    let mut pause = Duration::from_millis(100);
+    let mut closed = false;
+    let mut refused = false;
+    loop {
+        let reading = !control.is_stopped() && !closed;
+        tokio::select! {
+            biased;
+            changed = commits.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                let position = commits.borrow_and_update().clone();
+                commit(&mut *source, &position, &control, &*clock, &name).await;
+            }
+            () = control.wait_stopped(), if reading => {}
+            // Waits for room; the group hears of us through a poll for no messages.
+            () = tokio::time::sleep(WAIT), if !reading || !control.has_room() => {
+                if reading {
+                    match source.poll(0, 0, Duration::ZERO).await {
+                        Ok(polled) => closed = !deliver(polled, &batches, &control, &wake).await,
+                        Err(error) => tracing::debug!(flow = %name, %error, "poll while full"),
+                    }
+                }
+            }
+            polled = source.poll(BATCH, BATCH_BYTES, WAIT), if reading && control.has_room() => match polled {
+                Ok(polled) => {
+                    if refused {
+                        tracing::info!(flow = %name, "source answers again");
+                        refused = false;
+                    }
+                    pause = Duration::from_millis(100);
+                    closed = !deliver(polled, &batches, &control, &wake).await;
+                }
+                Err(error) => {
+                    if !refused {
+                        tracing::warn!(flow = %name, %error, "source does not answer; trying again");
+                    }
+                    refused = true;
+                    clock.sleep(pause).await;
+                    pause = (pause * 2).min(MAX_PAUSE);
+                }
+            }
+        }
+    }
+}
+
+async fn deliver(polled: Polled, batches: &mpsc::Sender<Batch>, control: &Control, wake: &Wake) -> bool {
+    if polled.messages.is_empty() && polled.revoked.is_empty() {
+        return true;
+    }
+    control.enter(polled.messages.iter().map(Message::size).sum());
+    let batch = Batch { messages: polled.messages.into_iter().map(Arc::new).collect(), revoked: polled.revoked };
+    let sent = batches.send(batch).await.is_ok();
+    wake.wake();
+    sent
+}
+
+async fn commit(source: &mut dyn Source, position: &Position, control: &Control, clock: &dyn Clock, name: &str) {
+    let mut pause = Duration::from_millis(50);
+    for attempt in 1.. {
+        match source.commit(position).await {
+            Ok(()) => return,
+            // Nothing is lost: what is not committed is read again. While stopping we do not wait for ever.
+            Err(error) if attempt >= 5 && control.is_stopped() => {
+                tracing::warn!(flow = %name, %error, "position not committed; it will be read again");
+                return;
+            }
+            Err(error) => {
+                if attempt == 1 {
+                    tracing::warn!(flow = %name, %error, "position not committed; trying again");
+                }
+                if !error.category.is_retryable() {
+                    return;
+                }
+                clock.sleep(pause).await;
+                pause = (pause * 2).min(MAX_PAUSE);
+            }
+        }
+    }
+}

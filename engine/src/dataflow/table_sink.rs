@@ -1,0 +1,228 @@
+//! The table sink: the one committer of a table in this process.
+//!
+//! It buffers the patches of each epoch. When its input frontier has passed an epoch, the epoch is complete; when rows,
+//! bytes or age say so, all complete epochs are consolidated by key and committed as one batch, together with the position
+//! they stand for, as one `txn` a source partition. It holds a capability for every epoch that is not committed yet.
+//!
+//! A child's commit at `t` waits until its parents have committed through `t`, so a child row is never visible before its
+//! parent's. A store that fails is tried again with a pause; a partition that somebody else owns ends the flow.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use connectors::clock::{Clock, Micros};
+use connectors::table::{CommitError, Row, Table, Transactions};
+use differential_dataflow::consolidation::consolidate;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+
+use super::control::{Control, Stats};
+use super::emit::Update;
+use super::epochs::Epochs;
+use super::patch::Patcher;
+use super::source::Wake;
+use super::{Builder, Capability, Epoch, Stream};
+use crate::plan::Flush;
+
+/// How far a table's commits are, for its children.
+pub struct Progress {
+    committed: watch::Sender<Epoch>,
+    wanted: AtomicU64,
+    wake: Arc<Wake>,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Progress { committed: watch::Sender::new(0), wanted: AtomicU64::new(0), wake: Arc::default() }
+    }
+}
+
+impl Progress {
+    /// Asks for all epochs before `bound` and returns when they are committed.
+    async fn reach(&self, bound: Epoch) {
+        self.wanted.fetch_max(bound, Ordering::SeqCst);
+        self.wake.wake();
+        let mut committed = self.committed.subscribe();
+        // An error means that the table's sink is gone, and with it the process.
+        let _ = committed.wait_for(|through| *through >= bound).await;
+    }
+}
+
+/// What the sink needs.
+pub struct Sink {
+    /// The table's name.
+    pub name: String,
+    /// Commits.
+    pub table: Arc<dyn Table>,
+    /// Turns patches into rows.
+    pub patcher: Patcher,
+    /// When to commit.
+    pub flush: Flush,
+    /// How far this table is.
+    pub progress: Arc<Progress>,
+    /// How far its parents are.
+    pub parents: Vec<Arc<Progress>>,
+    /// What position an epoch stands for.
+    pub epochs: Epochs,
+    /// `topology/flow/`: the beginning of every application id.
+    pub application: String,
+    /// Shared with whoever started the flow.
+    pub control: Arc<Control>,
+    /// Counters.
+    pub stats: Arc<Stats>,
+    /// Age, and pauses between tries.
+    pub clock: Arc<dyn Clock>,
+    /// Where tasks run.
+    pub runtime: Handle,
+    /// Decides the worker.
+    pub route: u64,
+}
+
+/// What is not committed yet.
+#[derive(Default)]
+struct Buffer {
+    epochs: BTreeMap<Epoch, (Capability, Vec<Update>)>,
+    rows: usize,
+    bytes: usize,
+    since: Option<Micros>,
+}
+
+impl Buffer {
+    /// Takes all epochs before `bound`: their updates, and the capabilities that must outlive the commit.
+    fn take_before(&mut self, bound: Epoch) -> (Vec<Update>, Vec<Capability>) {
+        let later = self.epochs.split_off(&bound);
+        let taken = std::mem::replace(&mut self.epochs, later);
+        let (mut updates, mut capabilities) = (Vec::new(), Vec::new());
+        for (capability, mut more) in taken.into_values() {
+            updates.append(&mut more);
+            capabilities.push(capability);
+        }
+        self.rows = self.epochs.values().map(|(_, u)| u.len()).sum();
+        self.bytes = self.epochs.values().flat_map(|(_, u)| u).map(|(_, p)| p.size()).sum();
+        (updates, capabilities)
+    }
+}
+
+/// Builds the operator. Its output holds nothing; its frontier says what is committed.
+pub(crate) fn table_sink<'s>(updates: Stream<'s, Update>, sink: Sink) -> Stream<'s, ()> {
+    let scope = updates.scope();
+    let route = sink.route;
+    let mut builder = OperatorBuilder::new(format!("Table {}", sink.name), scope);
+    let mut input = builder.new_input(updates, Exchange::new(move |_: &Update| route));
+    let (done_output, done_stream) = builder.new_output();
+    let _done_output = OutputBuilder::<_, Builder<()>>::from(done_output);
+    let address = builder.operator_info().address;
+    let wake = sink.progress.wake.clone();
+    let here = sink.route % scope.peers() as u64 == scope.index() as u64;
+    if here {
+        wake.set(scope.worker().sync_activator_for(address.to_vec()));
+    }
+    let activator = scope.worker().activator_for(address);
+    let sink = Arc::new(sink);
+    builder.build(move |_| {
+        let (done, mut completions) = mpsc::unbounded_channel::<()>();
+        let mut buffer = Buffer::default();
+        let mut committing: Option<Vec<Capability>> = None;
+        move |frontiers| {
+            let now = sink.clock.now();
+            input.for_each(|time, data| {
+                let Some(capability) = time.retain_least(0) else { return };
+                buffer.rows += data.len();
+                buffer.bytes += data.iter().map(|(_, p)| p.size()).sum::<usize>();
+                buffer.since.get_or_insert(now);
+                if let Some(counts) = sink.stats.tables.get(&sink.name) {
+                    counts.patches.fetch_add(data.len() as u64, Ordering::Relaxed);
+                }
+                let entry = buffer.epochs.entry(*capability.time()).or_insert_with(|| (capability, Vec::new()));
+                entry.1.append(data);
+            });
+            while completions.try_recv().is_ok() {
+                committing = None;
+            }
+            if !here {
+                return;
+            }
+            let complete_before = frontiers[0].frontier().first().copied().unwrap_or(Epoch::MAX);
+            let first_open = buffer.epochs.first_key_value().map(|(e, _)| *e);
+            if committing.is_none() {
+                let through = first_open.unwrap_or(Epoch::MAX).min(complete_before);
+                sink.progress.committed.send_if_modified(|t| {
+                    let moved = through > *t;
+                    *t = through.max(*t);
+                    moved
+                });
+                let complete = first_open.is_some_and(|e| e < complete_before);
+                let age = Micros::try_from(sink.flush.age.as_micros()).unwrap_or(Micros::MAX);
+                let wanted = first_open.is_some_and(|e| e < sink.progress.wanted.load(Ordering::SeqCst));
+                let due = buffer.rows >= sink.flush.rows
+                    || buffer.bytes >= sink.flush.bytes
+                    || buffer.since.is_some_and(|since| now - since >= age)
+                    || wanted
+                    || sink.control.is_hurried();
+                if complete && due {
+                    let (updates, capabilities) = buffer.take_before(complete_before);
+                    buffer.since = (!buffer.epochs.is_empty()).then_some(now);
+                    committing = Some(capabilities);
+                    let (sink, done, wake) = (sink.clone(), done.clone(), wake.clone());
+                    sink.runtime.clone().spawn(async move {
+                        commit(&sink, updates, complete_before).await;
+                        let _ = done.send(());
+                        wake.wake();
+                    });
+                }
+            }
+            if !buffer.epochs.is_empty() {
+                activator.activate_after(Duration::from_millis(20));
+            }
+        }
+    });
+    done_stream
+}
+
+/// Commits `updates`, which hold all epochs before `bound`. Returns when they are durable, or never.
+async fn commit(sink: &Sink, mut updates: Vec<Update>, bound: Epoch) {
+    for parent in &sink.parents {
+        parent.reach(bound).await;
+    }
+    // A busy table can hold many updates: sorting them must not keep the runtime from its other tasks.
+    let patcher = sink.patcher.clone();
+    let rows: Vec<Row> = tokio::task::block_in_place(|| {
+        consolidate(&mut updates);
+        updates.into_iter().map(|(_, patch)| patcher.row(patch)).collect()
+    });
+    let mut pause = Duration::from_millis(200);
+    for attempt in 1.. {
+        let transactions: Transactions = sink
+            .epochs
+            .position_before(bound)
+            .into_iter()
+            .map(|((topic, partition), offset)| (format!("{}{topic}-{partition}", sink.application), offset))
+            .collect();
+        match sink.table.commit(rows.clone(), &transactions).await {
+            Ok(_) => {
+                if let Some(counts) = sink.stats.tables.get(&sink.name) {
+                    counts.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
+                    counts.commits.fetch_add(1, Ordering::Relaxed);
+                }
+                return;
+            }
+            Err(CommitError::Failed(error)) if error.category.is_retryable() => {
+                if attempt == 1 {
+                    tracing::warn!(table = %sink.name, %error, "commit failed; trying again");
+                }
+                sink.clock.sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(10));
+            }
+            Err(error) => {
+                sink.control.fail(format!("table {}: {error}", sink.name));
+                // Never complete: the capability stays, no offset moves past what was not committed.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}

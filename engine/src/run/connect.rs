@@ -1,0 +1,504 @@
+//! The third step of loading: opens what a topology names. Every connection is opened once and shared by its flows.
+//!
+//! A password that is refused and a host that nobody knows are said here, at the start, not after an hour.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use connectors::clock::Clock;
+use connectors::http::Client;
+use connectors::log::{Gate, Log, Message, Subscription, TopicSpec};
+use connectors::spool::{Directory, Spool};
+use connectors::store::Store;
+use connectors::table::{Table, Transactions};
+use connectors::{Error, Result, columns, delta, download, embedded, http, kafka, store};
+use indexmap::{IndexMap, IndexSet};
+
+use super::{Local, Options};
+use crate::dataflow::flow::{Connected, OpenTable};
+use crate::dataflow::operators::Surroundings;
+use crate::plan::{self, Connection, Flow, Plan, SourceKind, StageKind};
+use crate::stage::call::Caller;
+use crate::stage::dedup::{Seen, key_text};
+use crate::stage::download::Download;
+use crate::stage::enrich::Enrich;
+use crate::stage::message::header;
+use crate::stage::presence::Presence;
+use crate::stage::upload::Upload;
+use crate::stage::Run;
+
+/// At most so many keys are known of a table that expressions ask for.
+const PRESENT: usize = 2_000_000;
+
+/// Everything that is open.
+pub struct Outside {
+    logs: IndexMap<String, Arc<dyn Log>>,
+    clients: IndexMap<String, (Client, usize)>,
+    webs: IndexMap<String, (download::Downloader, usize)>,
+    stores: IndexMap<String, (Arc<Store>, usize)>,
+    spools: IndexMap<String, Arc<dyn Spool>>,
+    tables: IndexMap<String, OpenTable>,
+    chosen: Vec<usize>,
+    clock: Arc<dyn Clock>,
+    topology: String,
+}
+
+impl Outside {
+    /// Opens what the flows with the indexes `chosen` need.
+    pub async fn open(plan: &Plan, chosen: &[usize], options: &Options) -> Result<Self, Vec<String>> {
+        let mut outside = Outside {
+            logs: IndexMap::new(),
+            clients: IndexMap::new(),
+            webs: IndexMap::new(),
+            stores: IndexMap::new(),
+            spools: IndexMap::new(),
+            tables: IndexMap::new(),
+            chosen: chosen.to_vec(),
+            clock: options.clock.clone(),
+            topology: plan.name.clone(),
+        };
+        let flows: Vec<&Flow> = chosen.iter().map(|i| &plan.flows[*i]).collect();
+        let needs = Needs::of(plan, &flows);
+        let mut problems = Vec::new();
+        for name in &needs.connections {
+            if let Err(error) = outside.open_connection(plan, name, options, needs.spools.contains(name)).await {
+                problems.push(format!("connection {name}: {error}"));
+            }
+        }
+        if problems.is_empty()
+            && let Err(more) = outside.check_topics(plan, &flows, options).await
+        {
+            problems.extend(more);
+        }
+        for name in &needs.tables {
+            if let Err(error) = outside.open_table(plan, name, &needs).await {
+                problems.push(format!("table {name}: {error}"));
+            }
+        }
+        if problems.is_empty() { Ok(outside) } else { Err(problems) }
+    }
+
+    async fn open_connection(&mut self, plan: &Plan, name: &str, options: &Options, spool: bool) -> Result<()> {
+        let clock = || options.clock.clone();
+        match plan.connections.get(name) {
+            None => return Err(Error::permanent("is not declared")),
+            Some(Connection::Kafka(kafka)) => {
+                self.logs.insert(name.to_owned(), open_log(kafka, &options.data, clock()).await?);
+            }
+            Some(Connection::Http(api)) => {
+                let client = Client::new(&http_options(api), clock())?;
+                self.clients.insert(name.to_owned(), (client, api.concurrency));
+            }
+            Some(Connection::Web(web)) => {
+                let downloader = download::Downloader::new(web_options(web, &options.local), clock())?;
+                self.webs.insert(name.to_owned(), (downloader, web.concurrency));
+            }
+            Some(Connection::ObjectStore(place)) if spool => {
+                let spool = Directory::open(local_path(&place.url)?, &*options.clock).await?;
+                self.spools.insert(name.to_owned(), Arc::new(spool));
+            }
+            Some(Connection::ObjectStore(place)) => {
+                let store = Store::open(store::Options {
+                    url: place.url.clone(),
+                    options: place.options.iter().map(|(k, v)| (k.clone(), v.0.clone())).collect(),
+                })?;
+                self.stores.insert(name.to_owned(), (Arc::new(store), place.concurrency));
+            }
+            Some(Connection::Delta(_)) => {}
+        }
+        Ok(())
+    }
+
+    /// All topics that the flows read and write must exist, or may be created.
+    async fn check_topics(&self, plan: &Plan, flows: &[&Flow], options: &Options) -> Result<(), Vec<String>> {
+        let mut problems = Vec::new();
+        for (connection, topics) in topics_of(plan, flows) {
+            let Some(Connection::Kafka(kafka)) = plan.connections.get(&connection) else { continue };
+            let log = self.log(&connection).map_err(|e| vec![e.to_string()])?;
+            // The embedded log is ours alone: nobody else could create its topics.
+            let create = options.create_topics || kafka.create || kafka.brokers.is_none();
+            let result = if create { log.create(&topics).await.map(|()| Vec::new()) } else { log.missing(&topics).await };
+            match result {
+                Ok(missing) => problems.extend(missing.into_iter().map(|topic| {
+                    format!("topic {topic} does not exist (create it, or set `create: true` on connection {connection})")
+                })),
+                Err(error) => problems.push(format!("connection {connection}: {error}")),
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+
+    async fn open_table(&mut self, plan: &Plan, name: &str, needs: &Needs) -> Result<()> {
+        let table = plan.tables.get(name).ok_or_else(|| Error::permanent("is not declared"))?;
+        let mut options = delta::Options::at(table.url.clone());
+        if let Some(Connection::Delta(place)) = plan.connections.get(&table.connection) {
+            options.storage_options = place.options.iter().map(|(k, v)| (k.clone(), v.0.clone())).collect();
+        }
+        let open = delta::Table::open(options, (*table.spec).clone(), self.clock.clone()).await?;
+        let presence = match (needs.present.contains(name), table.spec.key.as_slice()) {
+            (true, [key]) => {
+                let presence = Presence::new(PRESENT);
+                for batch in open.scan(&[*key], None).await? {
+                    columns::texts(&batch, 0)?.iter().flatten().for_each(|key| presence.insert(key));
+                }
+                Some(Arc::new(presence))
+            }
+            _ => None,
+        };
+        self.tables.insert(name.to_owned(), OpenTable { table: Arc::new(open), plan: table.clone(), presence });
+        Ok(())
+    }
+
+    /// What `flow` runs with.
+    pub async fn connect(&self, plan: &Plan, flow: &Flow) -> Result<Connected> {
+        let clock = self.clock.clone();
+        let mut producer = None;
+        let source: Box<dyn connectors::log::Source> = match &flow.source.kind {
+            SourceKind::Topic { connection, topic, group } => {
+                let log = self.log(connection)?;
+                producer = Some(log.producer().await?);
+                log.subscribe(Subscription {
+                    group: group.clone(),
+                    topics: vec![topic.clone()],
+                    delayed: flow.source.retry.delays.iter().map(|(_, topic)| topic.clone()).collect(),
+                    gate: gate(clock.clone()),
+                })
+                .await?
+            }
+            SourceKind::File { path } => {
+                let positions = path.with_extension("position");
+                Box::new(connectors::file::Source::open(path, positions).await?)
+            }
+        };
+        let topics = flow
+            .sends
+            .iter()
+            .filter_map(|s| Some((s.topic.clone(), Arc::from(plan.topics.get(&s.topic)?.name.as_str()))))
+            .collect();
+        if producer.is_none()
+            && let Some(topic) = flow.sends.first().and_then(|s| plan.topics.get(&s.topic))
+        {
+            producer = Some(self.log(&topic.connection)?.producer().await?);
+        }
+        let tables: IndexMap<String, OpenTable> = flow
+            .rows
+            .iter()
+            .filter_map(|r| Some((r.table.clone(), self.tables.get(&r.table)?.clone())))
+            .collect();
+        let mut runs: IndexMap<Arc<str>, Arc<dyn Run>> = IndexMap::new();
+        let mut seen = IndexMap::new();
+        for stage in &flow.stages {
+            if let Some(run) = self.run(stage)? {
+                runs.insert(stage.name.clone(), run);
+            }
+            if let StageKind::Dedup { window, table, .. } = &stage.kind {
+                seen.insert(stage.name.clone(), self.seen(flow, *window, table.as_ref()).await?);
+            }
+        }
+        let surroundings = Surroundings { clock, present: Some(self.present()) };
+        Ok(Connected { source, producer, tables, topics, runs, seen, surroundings })
+    }
+
+    fn run(&self, stage: &plan::Stage) -> Result<Option<Arc<dyn Run>>> {
+        let (name, place) = (stage.name.clone(), stage.place.clone());
+        let caller = |call: &plan::Call| -> Result<(Caller, usize)> {
+            let (client, concurrency) = find(&self.clients, &call.connection)?;
+            Ok((Caller::new(client.clone(), call.clone(), name.clone(), place.clone()), *concurrency))
+        };
+        Ok(Some(match &stage.kind {
+            StageKind::Enrich(enrich) => {
+                let (caller, concurrency) = caller(&enrich.call)?;
+                Arc::new(Enrich::new(enrich, caller, self.clock.clone(), concurrency, name.clone(), place.clone()))
+            }
+            StageKind::Download(download) => {
+                let (downloader, concurrency) = find(&self.webs, &download.connection)?;
+                let spool = find(&self.spools, &download.spool)?.clone();
+                let refresh = download.refresh.as_ref().map(|r| Ok::<_, Error>((caller(&r.call)?.0, r.clone()))).transpose()?;
+                Arc::new(Download {
+                    name: name.clone(),
+                    place: place.clone(),
+                    plan: download.clone(),
+                    downloader: downloader.clone(),
+                    spool,
+                    refresh,
+                    clock: self.clock.clone(),
+                    concurrency: *concurrency,
+                })
+            }
+            StageKind::Upload(upload) => {
+                let (store, concurrency) = find(&self.stores, &upload.connection)?;
+                Arc::new(Upload {
+                    name: name.clone(),
+                    place: place.clone(),
+                    plan: upload.clone(),
+                    store: store.clone(),
+                    spool: find(&self.spools, &upload.spool)?.clone(),
+                    clock: self.clock.clone(),
+                    concurrency: *concurrency,
+                })
+            }
+            _ => return Ok(None),
+        }))
+    }
+
+    /// The keys that a dedup had seen at the position its flow resumes from.
+    async fn seen(&self, flow: &Flow, window: std::time::Duration, from: Option<&plan::DedupTable>) -> Result<Seen> {
+        let mut seen = Seen::new(window);
+        let Some(from) = from else { return Ok(seen) };
+        let table = find(&self.tables, &from.table)?;
+        let mut wanted = vec![from.key];
+        wanted.extend(from.at);
+        let resume = self.resume(flow).await?;
+        for batch in table.table.scan(&wanted, Some(&resume)).await? {
+            let keys = columns::texts(&batch, 0)?;
+            let instants = if from.at.is_some() { columns::instants(&batch, 1)? } else { vec![None; keys.len()] };
+            for (key, at) in keys.iter().zip(instants) {
+                if let Some(key) = key {
+                    seen.restore(key, at.unwrap_or_else(|| self.clock.now()));
+                }
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Where `flow` resumes, as the transactions its tables would hold there. Every partition is named: one that nothing was
+    /// committed for resumes at its beginning, and rows of it must not be taken for seen.
+    async fn resume(&self, flow: &Flow) -> Result<Transactions> {
+        let mut resume = Transactions::new();
+        if let SourceKind::Topic { connection, topic, group } = &flow.source.kind {
+            let log = self.log(connection)?;
+            for topic in std::iter::once(topic).chain(flow.source.retry.delays.iter().map(|(_, topic)| topic)) {
+                let position = log.position(group, topic).await?;
+                for bounds in log.bounds(topic).await? {
+                    let at = position.get(&bounds.partition).copied().unwrap_or(0);
+                    resume.insert(format!("{}/{}/{topic}-{}", self.topology, flow.name, bounds.partition), at);
+                }
+            }
+        }
+        Ok(resume)
+    }
+
+    fn present(&self) -> Arc<dyn Fn(&str, &crate::expr::Json) -> bool + Send + Sync> {
+        let known: BTreeMap<String, Arc<Presence>> =
+            self.tables.iter().filter_map(|(n, t)| Some((n.clone(), t.presence.clone()?))).collect();
+        Arc::new(move |table, key| known.get(table).is_some_and(|p| p.contains(&key_text(key))))
+    }
+
+    /// The log behind a connection.
+    pub fn log(&self, connection: &str) -> Result<&Arc<dyn Log>> {
+        find(&self.logs, connection)
+    }
+
+    /// The log that a simulation feeds: the first.
+    pub fn first_log(&self) -> Result<&Arc<dyn Log>> {
+        self.logs.first().map(|(_, log)| log).ok_or_else(|| Error::permanent("the topology reads no topic"))
+    }
+
+    /// The open tables, by name.
+    pub fn tables(&self) -> impl Iterator<Item = (&String, &OpenTable)> {
+        self.tables.iter()
+    }
+
+    /// The flows that are connected.
+    pub fn flows<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = &'a Flow> {
+        self.chosen.iter().filter_map(|i| plan.flows.get(*i))
+    }
+
+    /// For each store that flows upload to: its name, its place, how many files it holds.
+    pub async fn files(&self) -> Result<Vec<(String, String, u64)>> {
+        let mut files = Vec::new();
+        for (name, (store, _)) in &self.stores {
+            files.push((name.clone(), store.url().to_owned(), store.count().await?));
+        }
+        Ok(files)
+    }
+
+    /// What the clients have done: calls, retries within the client, the breaker's state.
+    pub fn clients(&self) -> impl Iterator<Item = (&String, http::Snapshot)> {
+        self.clients.iter().map(|(name, (client, _))| (name, client.snapshot()))
+    }
+}
+
+/// Opens a Kafka cluster, or the embedded log below `data`.
+pub async fn open_log(kafka: &plan::Kafka, data: &Path, clock: Arc<dyn Clock>) -> Result<Arc<dyn Log>> {
+    Ok(match &kafka.brokers {
+        None => Arc::new(embedded::Log::open(data.join("topics"), embedded::Options::default(), clock).await?),
+        Some(brokers) => Arc::new(kafka::Log::connect(kafka_options(kafka, brokers), clock).await?),
+    })
+}
+
+fn find<'a, T>(map: &'a IndexMap<String, T>, name: &str) -> Result<&'a T> {
+    map.get(name).ok_or_else(|| Error::permanent(format!("connection {name} is not open")))
+}
+
+/// What a choice of flows needs of the outside.
+struct Needs {
+    connections: IndexSet<String>,
+    spools: IndexSet<String>,
+    tables: IndexSet<String>,
+    present: IndexSet<String>,
+}
+
+impl Needs {
+    fn of(plan: &Plan, flows: &[&Flow]) -> Self {
+        let mut connections = IndexSet::new();
+        let (mut spools, mut tables, mut present) = (IndexSet::new(), IndexSet::new(), IndexSet::new());
+        for flow in flows {
+            if let SourceKind::Topic { connection, .. } = &flow.source.kind {
+                connections.insert(connection.clone());
+            }
+            connections.extend(flow.sends.iter().filter_map(|s| Some(plan.topics.get(&s.topic)?.connection.clone())));
+            tables.extend(flow.rows.iter().map(|r| r.table.clone()));
+            for stage in &flow.stages {
+                match &stage.kind {
+                    StageKind::Enrich(enrich) => {
+                        connections.insert(enrich.call.connection.clone());
+                    }
+                    StageKind::Download(download) => {
+                        connections.extend([download.connection.clone(), download.spool.clone()]);
+                        connections.extend(download.refresh.as_ref().map(|r| r.call.connection.clone()));
+                        spools.insert(download.spool.clone());
+                    }
+                    StageKind::Upload(upload) => {
+                        connections.extend([upload.connection.clone(), upload.spool.clone()]);
+                        spools.insert(upload.spool.clone());
+                    }
+                    StageKind::Dedup { table: Some(from), .. } => {
+                        tables.insert(from.table.clone());
+                    }
+                    _ => {}
+                }
+            }
+            for expr in flow.expressions() {
+                for function in expr.functions().iter().filter(|f| f.name == "present") {
+                    present.extend(function.literals.first().cloned().flatten());
+                }
+            }
+        }
+        tables.extend(present.iter().cloned());
+        Needs { connections, spools, tables, present }
+    }
+}
+
+/// By connection the topics that `flows` read and write.
+fn topics_of(plan: &Plan, flows: &[&Flow]) -> BTreeMap<String, Vec<TopicSpec>> {
+    let mut topics: BTreeMap<String, Vec<TopicSpec>> = BTreeMap::new();
+    let mut add = |connection: &str, name: &str, partitions: Option<i32>| {
+        let default = match plan.connections.get(connection) {
+            Some(Connection::Kafka(kafka)) => kafka.partitions,
+            _ => 1,
+        };
+        let list = topics.entry(connection.to_owned()).or_default();
+        if list.iter().all(|t| t.name != name) {
+            list.push(TopicSpec { name: name.to_owned(), partitions: partitions.unwrap_or(default) });
+        }
+    };
+    for flow in flows {
+        if let SourceKind::Topic { connection, topic, .. } = &flow.source.kind {
+            let declared = plan.topics.values().find(|t| t.name == *topic && t.connection == *connection);
+            add(connection, topic, declared.and_then(|t| t.partitions));
+        }
+        let retry = &flow.source.retry;
+        for (_, topic) in &retry.delays {
+            add(&retry.connection, topic, None);
+        }
+        if !retry.dead_letter.is_empty() {
+            add(&retry.connection, &retry.dead_letter, None);
+        }
+        for topic in flow.sends.iter().filter_map(|s| plan.topics.get(&s.topic)) {
+            add(&topic.connection, &topic.name, topic.partitions);
+        }
+    }
+    topics
+}
+
+/// Lets a message of a delayed topic pass when it is due.
+fn gate(clock: Arc<dyn Clock>) -> Gate {
+    Arc::new(move |message: &Message| {
+        let due = message.header(header::DUE).and_then(|due| due.parse::<i64>().ok());
+        due.is_none_or(|due| due <= clock.now())
+    })
+}
+
+fn local_path(url: &str) -> Result<std::path::PathBuf> {
+    match url.strip_prefix("file://").or((!url.contains("://")).then_some(url)) {
+        Some(path) => Ok(path.into()),
+        None => Err(Error::permanent("a spool is a folder of this machine").hint("use a path or a file:// url")),
+    }
+}
+
+fn kafka_options(kafka: &plan::Kafka, brokers: &str) -> kafka::Options {
+    let defaults = kafka::Options::default();
+    kafka::Options {
+        brokers: brokers.to_owned(),
+        security: kafka::Security {
+            protocol: kafka.protocol.clone(),
+            mechanism: kafka.mechanism.clone(),
+            username: kafka.username.clone(),
+            password: kafka.password.0.clone(),
+            ca_location: kafka.ca.clone(),
+        },
+        consumer: kafka.consumer.clone(),
+        producer: kafka.producer.clone(),
+        max_poll_records: kafka.max_poll_records.unwrap_or(defaults.max_poll_records),
+        session_timeout: kafka.session_timeout.unwrap_or(defaults.session_timeout),
+        max_poll_interval: kafka.max_poll_interval.unwrap_or(defaults.max_poll_interval),
+        heartbeat: kafka.heartbeat.unwrap_or(defaults.heartbeat),
+        partitions: kafka.partitions,
+        replication: kafka.replication,
+        ..defaults
+    }
+}
+
+fn http_options(api: &plan::Http) -> http::Options {
+    let defaults = http::Options::default();
+    http::Options {
+        url: api.url.clone(),
+        auth: match &api.auth {
+            plan::Auth::None => http::Auth::None,
+            plan::Auth::Basic(username, password) => {
+                http::Auth::Basic { username: username.clone(), password: password.0.clone() }
+            }
+            plan::Auth::Token(token) => http::Auth::Token(token.0.clone()),
+            plan::Auth::Bearer(token) => http::Auth::Bearer(token.0.clone()),
+        },
+        headers: api.headers.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+        timeout: api.timeout,
+        concurrency: api.concurrency,
+        backoff: connectors::policy::Backoff {
+            retries: u32::try_from(api.retries).unwrap_or(u32::MAX),
+            ..defaults.backoff
+        },
+        max_answer: api.max_answer,
+        breaker: connectors::policy::Threshold {
+            failures: api.breaker.failures,
+            cooldown: api.breaker.cooldown,
+            trials: api.breaker.trials,
+            successes: api.breaker.successes,
+            ..defaults.breaker
+        },
+        rate: api.rate,
+        classify: api.classify.clone(),
+        ..defaults
+    }
+}
+
+fn web_options(web: &plan::Web, local: &Local) -> download::Options {
+    download::Options {
+        allow: web.allow.clone(),
+        allow_local: match local {
+            Local::Refused => download::Local::Refused,
+            Local::Only(addresses) => download::Local::Only(addresses.clone()),
+            Local::Allowed => download::Local::Allowed,
+        },
+        max_size: web.max_size,
+        idle_timeout: web.idle_timeout,
+        concurrency: web.concurrency,
+        redirects: web.redirects,
+        types: web.types.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+        generic: web.generic.clone(),
+        ..download::Options::default()
+    }
+}
+

@@ -1,0 +1,55 @@
+//! When a run is drained: every topic but the dead letters consumed to its end by every group, no retry waiting, nothing in
+//! flight, seen twice in a row.
+
+use std::sync::atomic::Ordering;
+
+use connectors::Result;
+
+use super::Run;
+use crate::plan::SourceKind;
+
+/// Looks twice.
+#[derive(Debug, Default)]
+pub struct Watch {
+    before: bool,
+}
+
+impl Watch {
+    /// Whether the run is drained now and was so the last time. `more` says that something is still to be emitted.
+    pub async fn look(&mut self, run: &Run, more: bool) -> Result<bool> {
+        let idle = !more && settled(run);
+        // Sinks that wait for more rows only hold up the end.
+        for flow in &run.flows {
+            flow.control.set_hurry(idle);
+        }
+        let drained = idle && consumed(run).await?;
+        Ok(std::mem::replace(&mut self.before, drained) && drained)
+    }
+}
+
+/// Whether every message that entered a flow has its outcome.
+fn settled(run: &Run) -> bool {
+    run.flows.iter().all(|f| f.stats.messages.load(Ordering::Relaxed) == f.stats.settled())
+}
+
+/// Whether every group stands at the end of everything it reads, retry topics included, and nothing is in flight.
+async fn consumed(run: &Run) -> Result<bool> {
+    for running in &run.flows {
+        if running.control.in_flight() > 0 {
+            return Ok(false);
+        }
+        let Some(flow) = run.plan.flows.iter().find(|f| f.name == running.name) else { continue };
+        let SourceKind::Topic { connection, topic, group } = &flow.source.kind else { continue };
+        let log = run.outside.log(connection)?;
+        for topic in std::iter::once(topic).chain(flow.source.retry.delays.iter().map(|(_, topic)| topic)) {
+            let position = log.position(group, topic).await?;
+            for bounds in log.bounds(topic).await? {
+                let at = position.get(&bounds.partition).copied().unwrap_or(bounds.low);
+                if at < bounds.high {
+                    return Ok(false);
+                }
+            }
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,146 @@
+//! The first thing that happens to a message: its payload becomes JSON, its declared fields become `event`.
+//!
+//! A payload that is not JSON, a required field that is missing and a value that does not fit its type are permanent
+//! failures that name the field, the rule's place and what was found.
+
+use std::sync::Arc;
+
+use connectors::Category;
+use connectors::log::Message;
+use sonic_rs::{JsonValueTrait, Object};
+
+use super::{Document, Failure, Meta, Origin};
+use crate::expr::{Bindings, Env, Json, Scope, cell_to_json, coerce, json, time};
+use crate::plan::{Field, Place};
+
+/// Names of the headers that the engine writes.
+pub mod header {
+    /// How often the message has failed: 1 after the first failure.
+    pub const ATTEMPT: &str = "attempt";
+    /// The same number, under the name that other readers know.
+    pub const RETRY_COUNT: &str = "retry_count";
+    /// The category of the last failure.
+    pub const CATEGORY: &str = "error_category";
+    /// What the last failure was.
+    pub const ERROR: &str = "error";
+    /// Where it happened.
+    pub const STAGE: &str = "stage";
+    /// The place of the rule that failed.
+    pub const PLACE: &str = "place";
+    /// Where the message was first read: `topic/partition/offset`.
+    pub const ORIGIN: &str = "origin";
+    /// When it first failed, as ISO text.
+    pub const FIRST_FAILURE: &str = "first_failure";
+    /// When it is tried again, in microseconds since 1970.
+    pub const DUE: &str = "due";
+    /// Follows a message through topics.
+    pub const TRACE: &str = "trace";
+    /// How a dead message failed on every attempt, a line each.
+    pub const HISTORY: &str = "history";
+    /// Set on a message that was replayed from the dead letters.
+    pub const REPLAYED: &str = "replayed";
+}
+
+/// Reads the messages of one source.
+pub struct Reader {
+    fields: Arc<Vec<Field>>,
+    names: Names,
+    place: Place,
+}
+
+struct Names {
+    event: Arc<str>,
+    raw: Arc<str>,
+    source: Arc<str>,
+}
+
+/// What a message's headers say of it.
+pub fn meta(message: &Message, id: u64, entered: i64) -> Meta {
+    let here = || Origin { topic: message.topic.clone(), partition: message.partition, offset: message.offset };
+    let origin = message.header(header::ORIGIN).and_then(parse_origin).unwrap_or_else(here);
+    let attempt = message.header(header::ATTEMPT).and_then(|a| a.parse().ok()).unwrap_or(0);
+    Meta { id, origin, attempt, replayed: message.header(header::REPLAYED).is_some(), entered }
+}
+
+fn parse_origin(text: &str) -> Option<Origin> {
+    let mut parts = text.rsplitn(3, '/');
+    let offset = parts.next()?.parse().ok()?;
+    let partition = parts.next()?.parse().ok()?;
+    Some(Origin { topic: Arc::from(parts.next()?), partition, offset })
+}
+
+impl Reader {
+    /// A reader of messages with `fields`.
+    pub fn new(fields: Arc<Vec<Field>>, place: Place) -> Self {
+        Reader { fields, names: Names { event: "event".into(), raw: "raw".into(), source: "source".into() }, place }
+    }
+
+    /// The document of `message`.
+    pub fn read(&self, message: &Message, meta: Arc<Meta>, env: &Env) -> Result<Document, Failure> {
+        let raw: Json = json::parse(&message.payload).map_err(|e| {
+            let at = format!("{}/{} offset {}", message.topic, message.partition, message.offset);
+            self.failure(&self.place, format!("not JSON: {e}, in {at}"))
+        })?;
+        if !raw.is_object() {
+            return Err(self.failure(&self.place, "not a JSON object".to_owned()));
+        }
+        let mut bindings = Bindings::default();
+        bindings.set(self.names.source.clone(), source_json(message, &meta));
+        let mut event = Object::with_capacity(self.fields.len());
+        // Later fields may be computed from earlier ones; few declarations need that, so `event` is bound only for those.
+        for field in self.fields.iter() {
+            let value = match &field.expr {
+                None => raw.get(&*field.name).cloned().unwrap_or_default(),
+                Some(expr) => {
+                    if expr.paths().iter().any(|p| p.first().is_some_and(|root| root == "event")) {
+                        bindings.set(self.names.event.clone(), event.clone().into_value());
+                    }
+                    let scope = Scope { bindings: &bindings, root: Some(&raw), env };
+                    expr.eval(&scope).map_err(|e| self.failure(&field.place, format!("{}: {e}", field.name)))?
+                }
+            };
+            let value = match field.kind {
+                None => value,
+                Some(kind) => {
+                    let cell = coerce(kind, &value)
+                        .map_err(|e| self.failure(&field.place, format!("field `{}`: {e}", field.name)))?;
+                    cell_to_json(&cell, kind)
+                }
+            };
+            if field.required && value.is_null() {
+                return Err(self.failure(&field.place, format!("field `{}` is required and missing or blank", field.name)));
+            }
+            event.insert(&*field.name, value);
+        }
+        bindings.set(self.names.event.clone(), event.into_value());
+        bindings.set(self.names.raw.clone(), raw);
+        Ok(Document { meta, bindings, produced: true })
+    }
+
+    fn failure(&self, place: &Place, message: String) -> Failure {
+        Failure::new(Category::Permanent, message, &self.names.source, place)
+    }
+}
+
+/// What `source` is bound to.
+pub fn source_json(message: &Message, meta: &Meta) -> Json {
+    let mut source = Object::with_capacity(8);
+    source.insert("topic", Json::from(&*message.topic));
+    source.insert("partition", Json::from(message.partition));
+    source.insert("offset", Json::from(message.offset));
+    source.insert("time", Json::from(time::format_timestamp(message.time).as_str()));
+    let key = message.key.as_ref().map(|k| String::from_utf8_lossy(k).into_owned());
+    source.insert("key", key.map_or_else(Json::new, |k| Json::from(k.as_str())));
+    source.insert("attempt", Json::from(meta.attempt));
+    let mut headers = Object::with_capacity(message.headers.len());
+    for (name, value) in &message.headers {
+        headers.insert(&**name, Json::from(&*String::from_utf8_lossy(value)));
+    }
+    source.insert("headers", headers.into_value());
+    let mut origin = Object::with_capacity(3);
+    origin.insert("topic", Json::from(&*meta.origin.topic));
+    origin.insert("partition", Json::from(meta.origin.partition));
+    origin.insert("offset", Json::from(meta.origin.offset));
+    source.insert("origin", origin.into_value());
+    source.into_value()
+}

@@ -1,0 +1,179 @@
+//! Stages: what happens to a document between a source and what leaves its flow.
+//!
+//! One file is one kind of stage. A synchronous stage is a function from a document to what becomes of it
+//! ([`Apply`]); an asynchronous one ([`Run`]) returns a future that the dataflow runs with bounds and a deadline. Neither
+//! knows of epochs, frontiers or threads.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use connectors::clock::Micros;
+use connectors::{Category, Error};
+
+use crate::expr::{Bindings, Env, Json, Scope};
+use crate::plan::{Leave, Place};
+
+pub mod call;
+pub mod dedup;
+pub mod download;
+pub mod each;
+pub mod enrich;
+pub mod filter;
+pub mod message;
+pub mod pick;
+pub mod presence;
+pub mod route;
+pub mod upload;
+
+/// Where a message was first read: a retry keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
+pub struct Origin {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+}
+
+/// What every document of one message shares.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub struct Meta {
+    /// Unique in the flow while the process runs.
+    pub id: u64,
+    /// Where the message was first read.
+    pub origin: Origin,
+    /// How often it has failed before: 0 at first.
+    pub attempt: u32,
+    /// Whether somebody replayed it from the dead letters.
+    pub replayed: bool,
+    /// When it entered the flow.
+    pub entered: Micros,
+}
+
+/// A record on the trunk: a message with what the stages above have bound.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// What it shares with the other documents of its message.
+    pub meta: Arc<Meta>,
+    /// Values by name.
+    pub bindings: Bindings,
+    /// Whether the stage it left last produced it, or let it pass with a null binding.
+    pub produced: bool,
+}
+
+impl Document {
+    /// The scope of its expressions.
+    pub fn scope<'a>(&'a self, env: &'a Env) -> Scope<'a> {
+        Scope { bindings: &self.bindings, root: None, env }
+    }
+
+    /// Binds `value` to `name` and marks the document as produced.
+    #[must_use]
+    pub fn bind(mut self, name: &Arc<str>, value: Json) -> Self {
+        self.bindings.set(name.clone(), value);
+        self.produced = true;
+        self
+    }
+
+    /// Binds null to `name`: the stage did not produce the document.
+    #[must_use]
+    pub fn pass(mut self, name: &Arc<str>) -> Self {
+        self.bindings.set(name.clone(), Json::new());
+        self.produced = false;
+        self
+    }
+}
+
+/// Why a message failed.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Failure {
+    /// What it means.
+    pub category: Category,
+    /// What happened, without secrets, at most 500 characters.
+    pub message: String,
+    /// The stage or block that failed, `source` for a message that could not be read.
+    pub stage: Arc<str>,
+    /// The place of the rule in the topology.
+    pub place: String,
+    /// The HTTP status of the answer, where there was one.
+    pub status: Option<u16>,
+    /// How long the other side asked us to wait, in microseconds.
+    pub retry_after: Option<Micros>,
+}
+
+impl Failure {
+    /// A failure of `stage`.
+    pub fn new(category: Category, message: impl Into<String>, stage: &Arc<str>, place: &Place) -> Self {
+        let message: String = message.into();
+        Failure {
+            category,
+            message: connectors::redact::redact(&message).into_owned(),
+            stage: stage.clone(),
+            place: place.to_string(),
+            status: None,
+            retry_after: None,
+        }
+    }
+
+    /// What a connector's error means for the message that met it.
+    pub fn of(error: &Error, stage: &Arc<str>, place: &Place) -> Self {
+        let mut failure = Failure::new(error.category, error.to_string(), stage, place);
+        failure.status = error.status;
+        failure.retry_after = error.retry_after.map(|d| Micros::try_from(d.as_micros()).unwrap_or(Micros::MAX));
+        failure
+    }
+}
+
+/// What becomes of a document in a stage.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It goes on.
+    On(Document),
+    /// It became several documents, or none.
+    Many(Vec<Document>),
+    /// Its message was left out on purpose.
+    Skipped(Arc<str>),
+    /// Its message failed.
+    Failed(Failure),
+}
+
+impl Verdict {
+    /// What a declared way to leave means.
+    pub fn leave(leave: &Leave, detail: Option<String>, stage: &Arc<str>, place: &Place) -> Self {
+        let text = |text: &str| match &detail {
+            Some(detail) => format!("{text}: {detail}"),
+            None => text.to_owned(),
+        };
+        match leave {
+            Leave::Skip(reason) => Verdict::Skipped(Arc::from(reason.as_str())),
+            Leave::Transient(m) => Verdict::Failed(Failure::new(Category::Transient, text(m), stage, place)),
+            Leave::Permanent(m) => Verdict::Failed(Failure::new(Category::Permanent, text(m), stage, place)),
+        }
+    }
+}
+
+/// A stage that answers at once.
+pub trait Apply: Send {
+    /// What becomes of `document`. Its `when` has been found true.
+    fn apply(&mut self, document: Document, env: &Env) -> Verdict;
+}
+
+/// What a document cost on its way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Usage {
+    /// Calls of APIs that were made for it.
+    pub calls: u32,
+}
+
+/// A stage that waits for the outside.
+#[async_trait]
+pub trait Run: Send + Sync {
+    /// What becomes of `document`, and what it cost. Its `when` has been found true. The future may be dropped at any await.
+    /// A failure of category [`Category::CircuitOpen`] is not an outcome: the document waits as long as the failure says and
+    /// runs again, with a deadline of its own, so an open breaker uses up no retries.
+    async fn run(&self, document: Document, env: &Env) -> (Verdict, Usage);
+
+    /// How many documents may be in the stage at a time.
+    fn limit(&self) -> usize;
+}
