@@ -6,8 +6,12 @@
 //! suite ([`conformance`]) as the real system.
 
 pub mod clock;
+pub mod conformance;
+pub mod delta;
 pub mod error;
 pub mod log;
+pub mod memory_table;
+pub mod rows;
 pub mod table;
 
 pub use error::{Category, Error, Result};
