@@ -7,8 +7,13 @@
 
 pub mod clock;
 pub mod columns;
+pub mod conformance;
+pub mod delta;
 pub mod error;
 pub mod log;
+pub mod memory_table;
+pub mod rows;
 pub mod table;
+
 
 pub use error::{Category, Error, Result};
