@@ -6,8 +6,17 @@
 //! suite ([`conformance`]) as the real system.
 
 pub mod clock;
+pub mod download;
 pub mod error;
+pub mod http;
 pub mod log;
+pub mod policy;
+pub mod redact;
+pub mod spool;
+pub mod store;
 pub mod table;
+
+#[cfg(test)]
+mod fake_server;
 
 pub use error::{Category, Error, Result};
