@@ -9,11 +9,19 @@ pub mod clock;
 pub mod columns;
 pub mod conformance;
 pub mod delta;
+pub mod download;
 pub mod error;
+pub mod http;
 pub mod log;
 pub mod memory_table;
+pub mod policy;
+pub mod redact;
 pub mod rows;
+pub mod spool;
+pub mod store;
 pub mod table;
 
+#[cfg(test)]
+mod fake_server;
 
 pub use error::{Category, Error, Result};

@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! The engine: what a topology means and how it runs.
 //!
 //! A topology is a YAML file. [`topology`] reads and checks it, [`plan`] is what it compiles to, [`run`] connects and starts
@@ -13,3 +14,8 @@ pub mod run;
 pub mod sim;
 pub mod stage;
 pub mod topology;
+=======
+//! x
+
+pub mod policy;
+>>>>>>> http

@@ -1,0 +1,270 @@
+//! The download itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use url::Url;
+
+use super::address::{Lookup, NotPublic, PublicOnly, System};
+use super::types::{HEAD, essence};
+use super::{Checked, Options, Types, Urls, sniff};
+use crate::clock::{Clock, Micros};
+use crate::http::{cause, retry_after};
+use crate::redact::brief;
+use crate::spool::Spool;
+use crate::{Category, Error, Result};
+
+/// What a download brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Downloaded {
+    /// Where it is in the spool.
+    pub path: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Its SHA-256, in lower-case hexadecimal.
+    pub sha256: String,
+    /// What the server called it, without parameters.
+    pub content_type: Option<String>,
+    /// The extension in the URL, in lower case.
+    pub extension: Option<String>,
+    /// What the first bytes look like.
+    pub sniffed: Option<&'static str>,
+    /// Where it came from after all redirects, redacted.
+    pub final_url: String,
+}
+
+/// Fetches files. Cheap to clone; clones share their connections and places.
+#[derive(Clone)]
+pub struct Downloader {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    urls: Urls,
+    types: Types,
+    max_size: u64,
+    idle_timeout: Duration,
+    redirects: usize,
+    places: Semaphore,
+    /// Connects to public addresses only.
+    public: reqwest::Client,
+    /// Connects to the addresses of the local network that are allowed by name and port; not there if none is.
+    local: Option<reqwest::Client>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Downloader {
+    /// A downloader that asks the resolver of this machine.
+    pub fn new(options: &Options, clock: Arc<dyn Clock>) -> Result<Self> {
+        Downloader::resolving(options, Arc::new(System), clock)
+    }
+
+    /// A downloader that asks `lookup` for the addresses of public names.
+    pub fn resolving(options: &Options, lookup: Arc<dyn Lookup>, clock: Arc<dyn Clock>) -> Result<Self> {
+        let urls = Urls::new(&options.allow, &options.allow_local);
+        let build = |builder: reqwest::ClientBuilder| {
+            builder.build().map_err(|e| Error::permanent(format!("no HTTP client for downloads: {}", cause(&e))))
+        };
+        let local = urls.has_local().then(|| build(client(options))).transpose()?;
+        Ok(Downloader {
+            shared: Arc::new(Shared {
+                types: options.types.clone(),
+                max_size: options.max_size,
+                idle_timeout: options.idle_timeout,
+                redirects: options.redirects,
+                places: Semaphore::new(options.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
+                public: build(client(options).dns_resolver(Arc::new(PublicOnly(lookup))))?,
+                local,
+                urls,
+                clock,
+            }),
+        })
+    }
+
+    /// Checks `url` as [`Downloader::fetch`] does, without asking anybody.
+    pub fn check(&self, url: &str) -> Result<()> {
+        let checked = self.shared.urls.check(url)?;
+        self.shared.types.admit(&checked.url).map(drop)
+    }
+
+    /// Downloads `url` to `path` in `spool`, replacing what is there.
+    ///
+    /// Permanent: what is refused (URL, address, type, size), statuses 4xx, a disk that is full or not writable. Auth: 401.
+    /// Transient: everything that another try may mend, an empty or truncated file among it. The status of the answer, if
+    /// one came, is in the error. Dropping the call ends the download and deletes what there is of the file.
+    pub async fn fetch(&self, url: &str, spool: &dyn Spool, path: &str) -> Result<Downloaded> {
+        let shared = &*self.shared;
+        let checked = shared.urls.check(url)?;
+        let extension = shared.types.admit(&checked.url)?;
+        let _place = shared.places.acquire().await.map_err(|_| Error::transient("downloads are shut down"))?;
+        let (answer, url) = shared.follow(checked).await?;
+        let shown = brief(url.as_str()).into_owned();
+        shared.receive(answer, &shown, extension, spool, path).await.map_err(|mut error| {
+            // The answer was a 200; whatever went wrong came after it.
+            error.status = Some(200);
+            error
+        })
+    }
+}
+
+fn client(options: &Options) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .no_gzip()
+        .referer(false)
+        .connect_timeout(options.idle_timeout.min(Duration::from_secs(10)))
+        .pool_max_idle_per_host(options.concurrency)
+        .user_agent(concat!("engine/", env!("CARGO_PKG_VERSION")))
+}
+
+impl Shared {
+    /// Asks for a file and follows redirects, each one checked, until an answer is a 200.
+    async fn follow(&self, mut checked: Checked) -> Result<(reqwest::Response, Url)> {
+        for _ in 0..=self.redirects {
+            let answer = self.ask(&checked).await?;
+            let status = answer.status().as_u16();
+            let location = answer.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+            match (status, location) {
+                (200, _) => return Ok((answer, checked.url)),
+                (301 | 302 | 303 | 307 | 308, Some(location)) => {
+                    checked = self.urls.follow(&checked.url, location).map_err(|mut error| {
+                        error.message = format!("{}: redirected: {}", brief(checked.url.as_str()), error.message);
+                        error.status = Some(status);
+                        error
+                    })?;
+                }
+                _ => return Err(refused(&checked.url, &answer, self.clock.now())),
+            }
+        }
+        let message = format!("{}: more than {} redirects", brief(checked.url.as_str()), self.redirects);
+        Err(Error::permanent(message))
+    }
+
+    async fn ask(&self, checked: &Checked) -> Result<reqwest::Response> {
+        let shown = brief(checked.url.as_str());
+        let client = match (checked.local, &self.local) {
+            (true, Some(local)) => local,
+            _ => &self.public,
+        };
+        // The bytes of the file, not a compressed form of them: length and checksum are those of the file.
+        let call = client.get(checked.url.clone()).header(ACCEPT_ENCODING, "identity").send();
+        let silent = |_| Error::transient(format!("{shown}: no answer within {:?}", self.idle_timeout));
+        timeout(self.idle_timeout, call).await.map_err(silent)?.map_err(|e| {
+            let e = e.without_url();
+            match not_public(&e) {
+                Some(inside) => Error::permanent(format!("{shown}: the host is refused: {inside}"))
+                    .hint("if it is meant to be inside, name it with its port in the connection's local addresses"),
+                None if e.is_connect() => Error::transient(format!("{shown}: cannot connect: {}", cause(&e))),
+                None => Error::transient(format!("{shown}: no answer: {}", cause(&e))),
+            }
+        })
+    }
+
+    /// Streams the file of `answer` to the spool.
+    async fn receive(
+        &self,
+        mut answer: reqwest::Response,
+        shown: &str,
+        extension: Option<String>,
+        spool: &dyn Spool,
+        path: &str,
+    ) -> Result<Downloaded> {
+        let named = |mut error: Error| {
+            error.message = format!("{shown}: {}", error.message);
+            error
+        };
+        let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
+        let content_type = header(CONTENT_TYPE).map(essence).filter(|essence| !essence.is_empty());
+        let settled = self.types.check_content_type(extension.as_deref(), content_type.as_deref()).map_err(named)?;
+        let promised = header(CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+        if promised.is_some_and(|promised| promised > self.max_size) {
+            return Err(self.too_long(shown));
+        }
+
+        let mut writer = spool.create(path).await?;
+        let (mut bytes, mut hash, mut head) = (0u64, Sha256::new(), Vec::with_capacity(HEAD));
+        let mut checked = settled;
+        while let Some(chunk) = self.next(&mut answer, shown).await? {
+            bytes += chunk.len() as u64;
+            if bytes > self.max_size {
+                return Err(self.too_long(shown));
+            }
+            hash.update(&chunk);
+            head.extend(chunk.iter().take(HEAD - head.len()));
+            if !checked && head.len() == HEAD {
+                self.types.check_head(extension.as_deref(), &head).map_err(named)?;
+                checked = true;
+            }
+            writer.write(chunk).await?;
+        }
+        if promised.is_some_and(|promised| promised != bytes) {
+            let message = format!("{shown}: {bytes} bytes came, {} were announced", promised.unwrap_or_default());
+            return Err(Error::transient(message));
+        }
+        if bytes == 0 {
+            return Err(Error::transient(format!("{shown}: the file is empty")));
+        }
+        if !checked {
+            self.types.check_head(extension.as_deref(), &head).map_err(named)?;
+        }
+        writer.commit().await?;
+        Ok(Downloaded {
+            path: path.to_owned(),
+            bytes,
+            sha256: format!("{:x}", hash.finalize()),
+            content_type,
+            extension,
+            sniffed: sniff(&head),
+            final_url: shown.to_owned(),
+        })
+    }
+
+    async fn next(&self, answer: &mut reqwest::Response, shown: &str) -> Result<Option<Bytes>> {
+        match timeout(self.idle_timeout, answer.chunk()).await {
+            Ok(Ok(chunk)) => Ok(chunk),
+            Ok(Err(e)) => Err(Error::transient(format!("{shown}: the download broke off: {}", cause(&e.without_url())))),
+            Err(_) => Err(Error::transient(format!("{shown}: nothing came for {:?}", self.idle_timeout))),
+        }
+    }
+
+    fn too_long(&self, shown: &str) -> Error {
+        Error::permanent(format!("{shown}: the file is longer than {} bytes", self.max_size))
+            .hint("raise the connection's max_size if such files are wanted")
+    }
+}
+
+/// The failure that an answer other than 200 stands for.
+fn refused(url: &Url, answer: &reqwest::Response, now: Micros) -> Error {
+    let status = answer.status();
+    let category = match status.as_u16() {
+        401 => Category::Auth,
+        429 | 500..=599 => Category::Transient,
+        400..=499 => Category::Permanent,
+        _ => Category::Unknown,
+    };
+    let mut error = Error::new(category, format!("{}: answered {status}", brief(url.as_str())));
+    error.status = Some(status.as_u16());
+    error.retry_after = retry_after(answer.headers(), now);
+    error
+}
+
+fn not_public(error: &reqwest::Error) -> Option<NotPublic> {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if let Some(inside) = error.downcast_ref::<NotPublic>() {
+            return Some(*inside);
+        }
+        source = error.source();
+    }
+    None
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
