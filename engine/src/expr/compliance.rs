@@ -26,7 +26,13 @@ const SUITES: &[(&str, &str)] = &[
 ];
 
 /// Cases where this engine means to differ: the expression, and why.
-const DEVIATIONS: &[(&str, &str)] = &[];
+const DEVIATIONS: &[(&str, &str)] = &[
+    (
+        "sum(z, y, x, w, v, u, t, s, r, q, p, o, n, m, l, k, j, i, h, g, f, e, d, c, b, a)",
+        "a benchmark of parsing: `sum` takes one list",
+    ),
+    ("foo[bar > baz][qux > baz]", "a benchmark of parsing that is no expression of the grammar"),
+];
 
 /// What an expression comes to: its value, or the time at which it fails.
 fn outcome(text: &str, given: &super::Json) -> Result<super::Json, &'static str> {

@@ -90,14 +90,8 @@ fn check_depth(bytes: &[u8]) -> Result<(), JsonError> {
 fn check_keys<'v>(value: &'v Json, path: &mut Vec<&'v str>) -> Result<(), JsonError> {
     if let Some(object) = value.as_object() {
         let repeated = if object.len() <= 16 {
-            let mut rest = object.iter();
-            let mut repeated = None;
-            while let Some((key, _)) = rest.next() {
-                if rest.clone().any(|(other, _)| other == key) {
-                    repeated = Some(key);
-                }
-            }
-            repeated
+            let again = |at: usize, key: &str| object.iter().skip(at + 1).any(|(other, _)| other == key);
+            object.iter().map(|(key, _)| key).enumerate().find(|(at, key)| again(*at, key)).map(|(_, key)| key)
         } else {
             let mut seen = HashSet::with_capacity(object.len());
             object.iter().map(|(key, _)| key).find(|key| !seen.insert(*key))

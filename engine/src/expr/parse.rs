@@ -135,8 +135,9 @@ pub(super) fn parse(text: &str) -> Result<Parsed, ParseError> {
     let tree = jmespath::parse(text).map_err(|error| syntax_error(text, &error))?;
     let mut lowering = Lowering { text, paths: Vec::new(), functions: Vec::new() };
     let root = lowering.lower(&tree, true)?;
+    let plain = is_path(&root);
     let Lowering { paths, functions, .. } = lowering;
-    Ok(Parsed { text: text.to_owned(), root, paths, functions, plain: plain_path(&tree).is_some() })
+    Ok(Parsed { text: text.to_owned(), root, paths, functions, plain })
 }
 
 /// The crate's message without the names of its tokens.
@@ -162,16 +163,44 @@ fn syntax_error(text: &str, error: &jmespath::JmespathError) -> ParseError {
     error
 }
 
-/// The names of a path of nothing but fields.
-fn plain_path(tree: &Ast) -> Option<Vec<String>> {
+/// The fields that `tree` walks through from where it stands, and whether that is all that it does. (Brackets bind tighter
+/// than dots: `a.b[0]` is `b[0]` of `a`.)
+fn prefix(tree: &Ast) -> (Vec<String>, bool) {
     match tree {
-        Ast::Field { name, .. } => Some(vec![name.clone()]),
+        Ast::Identity { .. } => (Vec::new(), true),
+        Ast::Field { name, .. } => (vec![name.clone()], true),
+        // `!a.b`, see [`outside_not`].
+        Ast::Not { node, .. } => prefix(node),
         Ast::Subexpr { lhs, rhs, .. } => {
-            let mut path = plain_path(lhs)?;
-            path.extend(plain_path(rhs)?);
-            Some(path)
+            let (mut path, mut plain) = prefix(lhs);
+            if plain {
+                let (rest, rest_plain) = prefix(rhs);
+                path.extend(rest);
+                plain = rest_plain;
+            }
+            (path, plain)
         }
-        _ => None,
+        Ast::Projection { lhs: inner, .. }
+        | Ast::Flatten { node: inner, .. }
+        | Ast::ObjectValues { node: inner, .. } => (prefix(inner).0, false),
+        _ => (Vec::new(), false),
+    }
+}
+
+fn is_path(node: &Node) -> bool {
+    match node {
+        Node::Field(_) => true,
+        Node::Then(left, right) => is_path(left) && is_path(right),
+        _ => false,
+    }
+}
+
+/// `make(node)`, or `!make(x)` where `node` is `!x`. In the crate's grammar `!` binds tighter than the dot, so `!a.b` is a
+/// field of a boolean, which is always null and never what was meant; here it is the opposite of `a.b`.
+fn outside_not(node: Box<Node>, make: impl FnOnce(Box<Node>) -> Node) -> Node {
+    match *node {
+        Node::Not(inner) => Node::Not(Box::new(make(inner))),
+        other => make(Box::new(other)),
     }
 }
 
@@ -208,13 +237,14 @@ impl Lowering<'_> {
                 self.reads(root, vec![name.clone()]);
                 Node::Field(name.clone())
             }
-            Ast::Subexpr { lhs, rhs, .. } => {
-                let path = if root { plain_path(tree) } else { None };
-                let inner = root && path.is_none();
-                if let Some(path) = path {
-                    self.reads(root, path);
+            Ast::Subexpr { lhs, rhs, offset } => {
+                let walks = root && prefix(lhs).1;
+                self.reads(walks, prefix(tree).0);
+                let (left, right) = (self.boxed(lhs, root && !walks)?, self.boxed(rhs, false)?);
+                match self.text.as_bytes().get(*offset) {
+                    Some(b'|') => Node::Then(left, right),
+                    _ => outside_not(left, |left| Node::Then(left, right)),
                 }
-                Node::Then(self.boxed(lhs, inner)?, self.boxed(rhs, false)?)
             }
             Ast::Index { idx, .. } => {
                 self.reads(root, Vec::new());
@@ -245,9 +275,12 @@ impl Lowering<'_> {
                 };
                 Node::Compare(comparator, self.boxed(lhs, root)?, self.boxed(rhs, root)?)
             }
-            Ast::Projection { lhs, rhs, .. } => Node::Project(self.boxed(lhs, root)?, self.boxed(rhs, false)?),
-            Ast::Flatten { node, .. } => Node::Flatten(self.boxed(node, root)?),
-            Ast::ObjectValues { node, .. } => Node::Values(self.boxed(node, root)?),
+            Ast::Projection { lhs, rhs, .. } => {
+                let (left, right) = (self.boxed(lhs, root)?, self.boxed(rhs, false)?);
+                outside_not(left, |left| Node::Project(left, right))
+            }
+            Ast::Flatten { node, .. } => outside_not(self.boxed(node, root)?, Node::Flatten),
+            Ast::ObjectValues { node, .. } => outside_not(self.boxed(node, root)?, Node::Values),
             Ast::MultiList { elements, .. } => Node::MultiList(self.all(elements, root)?),
             Ast::MultiHash { elements, .. } => {
                 let pairs = elements.iter().map(|pair| Ok((pair.key.clone(), self.lower(&pair.value, root)?)));
@@ -340,6 +373,16 @@ mod tests {
             ("event | a | b", "event.a.b"),
             ("event.\"a b\".c", "event.a b.c"),
             ("event.lines[0].sku", "event.lines"),
+            ("event.lines[1:].sku", "event.lines"),
+            ("event.lines[*].sku", "event.lines"),
+            ("event.a[].b[]", "event.a"),
+            ("event.*.b", "event"),
+            ("(a.b || c).d", "a.b c"),
+            ("lower(a.b).c", "a.b"),
+            ("event | lower(a)", "event"),
+            ("@.a.b", "a.b"),
+            ("[0].a", ""),
+            ("!event.lines[?qty].sku", "event.lines"),
             ("event.lines[?qty > `0`].sku | [0]", "event.lines"),
             ("event.{a: x, b: y.z}", "event"),
             ("{a: event.x, b: [order.y]}", "event.x order.y"),
@@ -359,6 +402,28 @@ mod tests {
         for text in ["event.a[0]", "@", "`1`", "lower(a)", "a || b", "[0]"] {
             assert_eq!(Expr::parse(text).unwrap().is_plain_path(), None, "{text}");
         }
+    }
+
+    #[test]
+    fn not_is_outside_of_what_it_stands_before() {
+        let root = super::json::parse(br#"{"a":{"b":[{"c":1}],"n":null}}"#).unwrap();
+        let env = super::super::Env { now: 0, present: None };
+        let bindings = super::super::Bindings::default();
+        let scope = super::super::Scope { bindings: &bindings, root: Some(&root), env: &env };
+        for (text, expected) in [
+            ("!a.b", false),
+            ("!a.n", true),
+            ("!!a.b", true),
+            ("!a.b[0].c", false),
+            ("!a.b[?c == `2`].c", true),
+            ("!a.b[].c", false),
+            ("!a.n && a.b", true),
+            ("!a.* | type(@) == 'boolean'", true),
+            ("!a.b == `false`", true),
+        ] {
+            assert_eq!(Expr::parse(text).unwrap().test(&scope), Ok(expected), "{text}");
+        }
+        assert_eq!(Expr::parse("!a.b").unwrap().is_plain_path(), None);
     }
 
     #[test]

@@ -207,7 +207,8 @@ mod tests {
         for value in
             ["null", "true", "0", "-1.5", "1e999", "\"\"", "\"x\"", "[]", "[null,1,\"a\",{},[]]", "{}", "{\"a\":[1]}"]
         {
-            for function in all().skip(standard::FUNCTIONS.len()) {
+            // A namespace comes from the expression, not from data.
+            for function in all().skip(standard::FUNCTIONS.len()).filter(|function| function.name != "uuid5") {
                 let literals = |at| {
                     if function.name == "presigned_expiry" {
                         "'amz'"

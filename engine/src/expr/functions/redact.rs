@@ -258,12 +258,12 @@ mod tests {
     proptest! {
         #[test]
         fn no_secret_is_left(
-            name in prop::sample::select(SECRETS), secret in "[A-Za-z0-9%/+=._~-]{1,40}SECRET", upper in any::<bool>(),
+            name in prop::sample::select(SECRETS), secret in "[A-Za-z0-9%/+=._~-]{1,40}HUSH", upper in any::<bool>(),
             before in "[ -~]{0,20}", after in "[ -~é]{0,20}", separator in prop::sample::select(&["?", "&", " ", "\"", "\\u0026", "%3F"][..])
         ) {
             let name = if upper { name.to_uppercase() } else { name.to_owned() };
             let text = format!("{before}{separator}{name}={secret}&{after}");
-            prop_assert!(!redact(&text).contains("SECRET"), "{} -> {}", text, redact(&text));
+            prop_assert!(!redact(&text).contains("HUSH"), "{} -> {}", text, redact(&text));
         }
 
         #[test]
