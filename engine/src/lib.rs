@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! The engine: what a topology means and how it runs.
 //!
 //! A topology is a YAML file. [`topology`] reads and checks it, [`plan`] is what it compiles to, [`run`] connects and starts
@@ -14,8 +13,3 @@ pub mod run;
 pub mod sim;
 pub mod stage;
 pub mod topology;
-=======
-//! x
-
-pub mod policy;
->>>>>>> http

@@ -169,6 +169,7 @@ pub fn start(topology: &str, flow: plan::Flow, connected: Connected, workers: us
         control.clone(),
         wake,
         clock,
+        shared.runs.values().cloned().collect(),
         name.clone(),
     ));
     let worker = std::thread::Builder::new()

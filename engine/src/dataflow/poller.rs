@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::control::Control;
 use super::source::Wake;
+use crate::stage::Run;
 
 /// Messages a poll.
 const BATCH: usize = 2_000;
@@ -40,6 +41,7 @@ pub async fn run(
     control: Arc<Control>,
     wake: Arc<Wake>,
     clock: Arc<dyn Clock>,
+    stages: Vec<Arc<dyn Run>>,
     name: String,
 ) {
     let mut pause = Duration::from_millis(100);
@@ -54,7 +56,11 @@ pub async fn run(
                     return;
                 }
                 let position = commits.borrow_and_update().clone();
-                commit(&mut *source, &position, &control, &*clock, &name).await;
+                if commit(&mut *source, &position, &control, &*clock, &name).await {
+                    for stage in &stages {
+                        stage.committed(&position).await;
+                    }
+                }
             }
             () = control.wait_stopped(), if reading => {}
             // Waits for room; the group hears of us through a poll for no messages.
@@ -99,26 +105,27 @@ async fn deliver(polled: Polled, batches: &mpsc::Sender<Batch>, control: &Contro
     sent
 }
 
-async fn commit(source: &mut dyn Source, position: &Position, control: &Control, clock: &dyn Clock, name: &str) {
+async fn commit(source: &mut dyn Source, position: &Position, control: &Control, clock: &dyn Clock, name: &str) -> bool {
     let mut pause = Duration::from_millis(50);
     for attempt in 1.. {
         match source.commit(position).await {
-            Ok(()) => return,
+            Ok(()) => return true,
             // Nothing is lost: what is not committed is read again. While stopping we do not wait for ever.
             Err(error) if attempt >= 5 && control.is_stopped() => {
                 tracing::warn!(flow = %name, %error, "position not committed; it will be read again");
-                return;
+                return false;
             }
             Err(error) => {
                 if attempt == 1 {
                     tracing::warn!(flow = %name, %error, "position not committed; trying again");
                 }
                 if !error.category.is_retryable() {
-                    return;
+                    return false;
                 }
                 clock.sleep(pause).await;
                 pause = (pause * 2).min(MAX_PAUSE);
             }
         }
     }
+    false
 }

@@ -91,7 +91,7 @@ impl Outside {
                 self.clients.insert(name.to_owned(), (client, api.concurrency));
             }
             Some(Connection::Web(web)) => {
-                let downloader = download::Downloader::new(web_options(web, &options.local), clock())?;
+                let downloader = download::Downloader::new(&web_options(web, &options.local), clock())?;
                 self.webs.insert(name.to_owned(), (downloader, web.concurrency));
             }
             Some(Connection::ObjectStore(place)) if spool => {
@@ -99,10 +99,8 @@ impl Outside {
                 self.spools.insert(name.to_owned(), Arc::new(spool));
             }
             Some(Connection::ObjectStore(place)) => {
-                let store = Store::open(store::Options {
-                    url: place.url.clone(),
-                    options: place.options.iter().map(|(k, v)| (k.clone(), v.0.clone())).collect(),
-                })?;
+                let storage = place.options.iter().map(|(k, v)| (k.clone(), v.0.clone())).collect();
+                let store = Store::open(&store::Options { url: place.url.clone(), storage }, &*options.clock).await?;
                 self.stores.insert(name.to_owned(), (Arc::new(store), place.concurrency));
             }
             Some(Connection::Delta(_)) => {}
@@ -236,6 +234,7 @@ impl Outside {
                     spool: find(&self.spools, &upload.spool)?.clone(),
                     clock: self.clock.clone(),
                     concurrency: *concurrency,
+                    spent: std::sync::Mutex::default(),
                 })
             }
             _ => return Ok(None),
@@ -487,11 +486,8 @@ fn http_options(api: &plan::Http) -> http::Options {
 fn web_options(web: &plan::Web, local: &Local) -> download::Options {
     download::Options {
         allow: web.allow.clone(),
-        allow_local: match local {
-            Local::Refused => download::Local::Refused,
-            Local::Only(addresses) => download::Local::Only(addresses.clone()),
-            Local::Allowed => download::Local::Allowed,
-        },
+        allow_local: if let Local::Only(addresses) = local { addresses.clone() } else { Vec::new() },
+        allow_any_local: *local == Local::Allowed,
         max_size: web.max_size,
         idle_timeout: web.idle_timeout,
         concurrency: web.concurrency,

@@ -56,10 +56,10 @@ struct Names {
 
 /// What a message's headers say of it.
 pub fn meta(message: &Message, id: u64, entered: i64) -> Meta {
-    let here = || Origin { topic: message.topic.clone(), partition: message.partition, offset: message.offset };
-    let origin = message.header(header::ORIGIN).and_then(parse_origin).unwrap_or_else(here);
+    let here = Origin { topic: message.topic.clone(), partition: message.partition, offset: message.offset };
+    let origin = message.header(header::ORIGIN).and_then(parse_origin).unwrap_or_else(|| here.clone());
     let attempt = message.header(header::ATTEMPT).and_then(|a| a.parse().ok()).unwrap_or(0);
-    Meta { id, origin, attempt, replayed: message.header(header::REPLAYED).is_some(), entered }
+    Meta { id, origin, here, attempt, replayed: message.header(header::REPLAYED).is_some(), entered }
 }
 
 fn parse_origin(text: &str) -> Option<Origin> {

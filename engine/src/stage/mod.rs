@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use connectors::clock::Micros;
+use connectors::log::Position;
 use connectors::{Category, Error};
 
 use crate::expr::{Bindings, Env, Json, Scope};
@@ -43,6 +44,8 @@ pub struct Meta {
     pub id: u64,
     /// Where the message was first read.
     pub origin: Origin,
+    /// Where it was read this time.
+    pub here: Origin,
     /// How often it has failed before: 0 at first.
     pub attempt: u32,
     /// Whether somebody replayed it from the dead letters.
@@ -176,4 +179,9 @@ pub trait Run: Send + Sync {
 
     /// How many documents may be in the stage at a time.
     fn limit(&self) -> usize;
+
+    /// `position` was committed: no message before it is delivered again.
+    async fn committed(&self, position: &Position) {
+        let _ = position;
+    }
 }

@@ -1,0 +1,275 @@
+//! Removal of secrets from urls and from texts that hold urls.
+//!
+//! What goes: the value of every query parameter whose name is in [`SECRETS`], wherever `name=value` stands in a text (in a
+//! url, in a url inside an error message, in a JSON text, percent-encoded as a parameter of another url), the word behind
+//! `bearer`, and the user's part of a url. The rest stays byte for byte.
+
+use percent_encoding::percent_decode_str;
+
+/// The names of parameters whose values are secret, in lower case, sorted.
+const SECRETS: &[&str] = &[
+    "access_token",
+    "api_key",
+    "apikey",
+    "auth",
+    "authorization",
+    "key",
+    "password",
+    "pwd",
+    "se",
+    "secret",
+    "sig",
+    "sign",
+    "signature",
+    "sp",
+    "spr",
+    "sr",
+    "st",
+    "sv",
+    "token",
+    "x-amz-credential",
+    "x-amz-security-token",
+    "x-amz-signature",
+];
+
+/// What stands for a secret.
+const REDACTED: &str = "[REDACTED]";
+
+/// How far a name may reach back: the longest with every byte percent-encoded, twice.
+const MAX_NAME: usize = 110;
+
+/// `text` without the secrets of its urls.
+///
+/// ```
+/// use engine::expr::functions::redact;
+/// assert_eq!(redact("GET https://h/f?sig=aB%2F&x=1 failed"), "GET https://h/f?sig=[REDACTED]&x=1 failed");
+/// ```
+pub fn redact(text: &str) -> String {
+    // Bearers first: their word may stand inside a parameter's value, and a value ends at a blank.
+    let mut ranges = bearers(text);
+    ranges.extend(users(text));
+    ranges.extend(parameters(text));
+    ranges.sort_unstable();
+    let mut out = String::with_capacity(text.len());
+    let mut done = 0;
+    for (start, end) in ranges {
+        if start < done {
+            // Overlaps what was replaced already; take what sticks out along.
+            done = done.max(end);
+            continue;
+        }
+        out.push_str(text.get(done..start).unwrap_or_default());
+        out.push_str(REDACTED);
+        done = end;
+    }
+    out.push_str(text.get(done..).unwrap_or_default());
+    out
+}
+
+/// The words behind `bearer` and a blank.
+fn bearers(text: &str) -> Vec<(usize, usize)> {
+    let bytes = text.as_bytes();
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(word) = bytes.get(at..at + 6) {
+        let begins = at == 0 || bytes.get(at - 1).is_some_and(|byte| !byte.is_ascii_alphanumeric());
+        if !begins || !word.eq_ignore_ascii_case(b"bearer") {
+            at += 1;
+            continue;
+        }
+        at += 6;
+        let blank = text.get(at..).unwrap_or_default();
+        let blanks = match blank.bytes().take_while(u8::is_ascii_whitespace).count() {
+            0 if blank.starts_with('+') => 1,
+            0 if blank.starts_with("%20") => 3,
+            count => count,
+        };
+        let end = value_end(text, at + blanks, 0);
+        if blanks > 0 && end > at + blanks {
+            found.push((at + blanks, end));
+            at = end;
+        }
+    }
+    found
+}
+
+/// What stands between `://` and `@` before the host ends.
+fn users(text: &str) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    for (scheme, _) in text.match_indices("://") {
+        let start = scheme + 3;
+        let rest = text.get(start..).unwrap_or_default();
+        let host =
+            rest.find(|c: char| c.is_whitespace() || c.is_control() || "/?#\"<>\\".contains(c)).unwrap_or(rest.len());
+        if let Some(user) = rest.get(..host).and_then(|host| host.rfind('@')) {
+            found.push((start, start + user));
+        }
+    }
+    found
+}
+
+/// The values of secret parameters.
+fn parameters(text: &str) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some((equals, width, level)) = next_equals(text, at) {
+        let start = equals + width;
+        at = start;
+        if is_secret(text.get(..equals).unwrap_or_default()) {
+            let end = value_end(text, start, level);
+            if end > start {
+                found.push((start, end));
+                at = end;
+            }
+        }
+    }
+    found
+}
+
+/// The next `=` from `from` on: where it is, how long it is written, and how often it is percent-encoded.
+fn next_equals(text: &str, from: usize) -> Option<(usize, usize, usize)> {
+    let bytes = text.as_bytes();
+    (from..bytes.len()).find_map(|at| match bytes.get(at)? {
+        b'=' => Some((at, 1, 0)),
+        b'%' => {
+            let (width, level) = encoded(bytes, at, b"3D")?;
+            Some((at, width, level))
+        }
+        _ => None,
+    })
+}
+
+/// Whether `code` stands percent-encoded at `at` (`%3D`, `%253D`): its length and how often it is encoded.
+fn encoded(bytes: &[u8], at: usize, code: &[u8; 2]) -> Option<(usize, usize)> {
+    let mut end = at + 1;
+    let mut level = 1;
+    while bytes.get(end..end + 2) == Some(b"25") {
+        end += 2;
+        level += 1;
+    }
+    bytes.get(end..end + 2)?.eq_ignore_ascii_case(code).then_some((end + 2 - at, level))
+}
+
+/// Whether the name that ends where `before` ends is secret.
+fn is_secret(before: &str) -> bool {
+    let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_%".contains(byte);
+    let length = before.bytes().rev().take(MAX_NAME).take_while(in_name).count();
+    let (front, run) = before.split_at_checked(before.len() - length).unwrap_or((before, ""));
+    let mut name = run.to_owned();
+    for _ in 0..3 {
+        name = percent_decode_str(&name).decode_utf8_lossy().into_owned();
+    }
+    let name = name.rsplit(|c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c))).next().unwrap_or_default();
+    let name = name.to_ascii_lowercase();
+    let known = |name: &str| SECRETS.binary_search(&name).is_ok();
+    if known(&name) {
+        return true;
+    }
+    // Behind a backslash the name may begin with what is left of a JSON escape: `\u0026sig=`, `\nsig=`.
+    front.ends_with('\\') && [1, 5].iter().any(|skip| name.get(*skip..).is_some_and(known))
+}
+
+/// Where a value ends that begins at `start`, in a parameter whose `=` is encoded `level` times.
+fn value_end(text: &str, start: usize, level: usize) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = start;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'&' | b'#' | b'"' | b'<' | b'>' | 0..=b' ' | 0x7f => break,
+            b'%' if encoded(bytes, at, b"26").is_some_and(|(_, found)| found <= level) => break,
+            b'\\' => match bytes.get(at + 1) {
+                // A slash, a backslash, or any other byte that the escape keeps.
+                Some(b'/' | b'\\') => at += 2,
+                Some(b'u') => {
+                    let code = text.get(at + 2..at + 6).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+                    if code.is_none_or(|code| code <= 0x20 || [0x22, 0x23, 0x26, 0x3c, 0x3e].contains(&code)) {
+                        break;
+                    }
+                    at += 6;
+                }
+                _ => break,
+            },
+            _ => at += 1,
+        }
+    }
+    // Never inside a character.
+    while !text.is_char_boundary(at.min(text.len())) {
+        at += 1;
+    }
+    at.min(text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn names_are_sorted() {
+        assert!(SECRETS.is_sorted());
+    }
+
+    #[test]
+    fn replaces_values_and_nothing_else() {
+        for (text, expected) in [
+            ("", ""),
+            ("https://h/a?b=1&c=2#sig", "https://h/a?b=1&c=2#sig"),
+            ("https://h/f?sv=1&x=2&SIG=a%2Fb%3D&se=", "https://h/f?sv=[REDACTED]&x=2&SIG=[REDACTED]&se="),
+            (
+                "https://h/f?X-Amz-Date=1&X-Amz-Signature=ab&X-Amz-Credential=k%2F1#top",
+                "https://h/f?X-Amz-Date=1&X-Amz-Signature=[REDACTED]&X-Amz-Credential=[REDACTED]#top",
+            ),
+            ("sign=1&signed=2&design=3&xsig=4", "sign=[REDACTED]&signed=2&design=3&xsig=4"),
+            ("get https://h?token=abc failed: 403", "get https://h?token=[REDACTED] failed: 403"),
+            (r#"{"u":"https://h?token=a","n":"x=1"}"#, r#"{"u":"https://h?token=[REDACTED]","n":"x=1"}"#),
+            (
+                r#"{"u":"https:\/\/h?a=1\u0026sig=x\/y\u0026b=2"}"#,
+                r#"{"u":"https:\/\/h?a=1\u0026sig=[REDACTED]\u0026b=2"}"#,
+            ),
+            (r#"{"u":"line\nkey=v\nnext"}"#, r#"{"u":"line\nkey=[REDACTED]\nnext"}"#),
+            ("https://h?a=1&amp;sig=x&amp;b=2", "https://h?a=1&amp;sig=[REDACTED]&amp;b=2"),
+            (
+                "https://h?next=https%3A%2F%2Fi%3Fsig%3Dx%26b%3D1&c=2",
+                "https://h?next=https%3A%2F%2Fi%3Fsig%3D[REDACTED]%26b%3D1&c=2",
+            ),
+            ("n=https%253A%252F%252Fi%253Fsig%253Dx%2526b", "n=https%253A%252F%252Fi%253Fsig%253D[REDACTED]%2526b"),
+            ("https://h?s%69g=x", "https://h?s%69g=[REDACTED]"),
+            ("Authorization: Bearer abc.def, retry", "Authorization: Bearer [REDACTED] retry"),
+            ("authorization=Bearer abc", "authorization=[REDACTED] [REDACTED]"),
+            ("bearer%20abc&x", "bearer%20[REDACTED]&x"),
+            ("the forbearer x and bearer", "the forbearer x and bearer"),
+            ("https://me:pw@h/x?y=z@w", "https://[REDACTED]@h/x?y=z@w"),
+            ("mail a@b.c https://h/a@b", "mail a@b.c https://h/a@b"),
+            ("key=é&x", "key=[REDACTED]&x"),
+            ("sig=a\\", "sig=[REDACTED]\\"),
+            ("sig=x==&y", "sig=[REDACTED]&y"),
+        ] {
+            assert_eq!(redact(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn long_texts_take_linear_time() {
+        let text = "a%3D%3D\\u0026sig".repeat(20_000);
+        assert_eq!(redact(&text).len(), text.len());
+    }
+
+    proptest! {
+        #[test]
+        fn no_secret_is_left(
+            name in prop::sample::select(SECRETS), secret in "[A-Za-z0-9%/+=._~-]{1,40}HUSH", upper in any::<bool>(),
+            before in "[ -~]{0,20}", after in "[ -~é]{0,20}", separator in prop::sample::select(&["?", "&", " ", "\"", "\\u0026", "%3F"][..])
+        ) {
+            let name = if upper { name.to_uppercase() } else { name.to_owned() };
+            let text = format!("{before}{separator}{name}={secret}&{after}");
+            prop_assert!(!redact(&text).contains("HUSH"), "{} -> {}", text, redact(&text));
+        }
+
+        #[test]
+        fn redacting_twice_changes_nothing(text in "[a-z&?=%:/@ \\\\\"\u{e9}]{0,40}|[ -~]{0,40}|(sig=|%3D|%253D|bearer |&|\\\\u0026|://|@|x){0,12}") {
+            let once = redact(&text);
+            prop_assert_eq!(redact(&once), once);
+        }
+    }
+}

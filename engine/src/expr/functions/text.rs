@@ -1,0 +1,161 @@
+//! Texts. An argument that is no text gives null.
+
+use sonic_rs::JsonValueTrait;
+
+use super::super::coerce::ts_text;
+use super::super::{Env, Json, json};
+use super::{Arguments, Fault, Function, argument, ids, redact, text_argument, text_or_null};
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::plain(
+        "split(text, separator)",
+        2,
+        split,
+        "The parts between the separators; null if the separator is empty.",
+    ),
+    Function::plain("lower(text)", 1, |a, _| mapped(a, str::to_lowercase), "The text in lower case."),
+    Function::plain("upper(text)", 1, |a, _| mapped(a, str::to_uppercase), "The text in upper case."),
+    Function::plain(
+        "trim(text)",
+        1,
+        |a, _| mapped(a, |text| text.trim().to_owned()),
+        "The text without blanks at its ends.",
+    ),
+    Function::plain(
+        "parse_json(text)",
+        1,
+        parse_json,
+        "The value that a JSON text holds, null if it is none; what is no text stays as it is.",
+    ),
+    Function::plain("to_json(value)", 1, ids::to_json, "The canonical JSON text of a value: no blanks, keys sorted."),
+    Function::plain(
+        "redact(text)",
+        1,
+        |a, _| mapped(a, redact),
+        "The text with the secrets of its urls replaced by [REDACTED].",
+    ),
+    Function::plain(
+        "safe_name(text)",
+        1,
+        |a, _| mapped(a, safe_name),
+        "A name that is safe in every file store, its extension kept, at most 200 bytes.",
+    ),
+    Function::plain(
+        "ts_text(text)",
+        1,
+        |a, _| Ok(text_or_null(ts_text(argument(a, 0)))),
+        "A time as it came: trimmed, Z as +00:00, not checked; null if blank.",
+    ),
+];
+
+/// The longest name that [`safe_name`] makes, in bytes.
+const MAX_NAME: usize = 200;
+/// A suffix longer than this is no extension.
+const MAX_EXTENSION: usize = 20;
+
+fn mapped(arguments: Arguments<'_, '_>, change: impl FnOnce(&str) -> String) -> Result<Json, Fault> {
+    Ok(text_or_null(text_argument(arguments, 0).map(change)))
+}
+
+fn split(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {
+    Ok(match (text_argument(arguments, 0), text_argument(arguments, 1)) {
+        (Some(text), Some(separator)) if !separator.is_empty() => text.split(separator).map(json::text).collect(),
+        _ => Json::new_null(),
+    })
+}
+
+fn parse_json(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {
+    let value = argument(arguments, 0);
+    Ok(match value.as_str() {
+        Some(text) => json::parse(text.as_bytes()).unwrap_or_default(),
+        None => value.clone(),
+    })
+}
+
+/// Whether some file store or some reader of a file list takes `c` for more than a character of a name.
+fn is_unsafe(c: char) -> bool {
+    let reorders = matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || reorders || r#"<>:"/\|?*"#.contains(c)
+}
+
+/// See `safe_name` in [`FUNCTIONS`]: separators, control and reserved characters become `_`; blanks around the name and
+/// dots behind it go; what is left of a too long name is its beginning and its extension; nothing becomes `_`.
+pub(super) fn safe_name(name: &str) -> String {
+    let name: String = name.chars().map(|c| if is_unsafe(c) { '_' } else { c }).collect();
+    let tidy = |name: &str| name.trim_start().trim_end_matches(|c: char| c == '.' || c.is_whitespace()).to_owned();
+    let mut name = tidy(&name);
+    if name.len() > MAX_NAME {
+        let extension = name.rfind('.').and_then(|dot| name.get(dot..)).filter(|suffix| suffix.len() <= MAX_EXTENSION);
+        let extension = extension.unwrap_or_default().to_owned();
+        let mut end = MAX_NAME - extension.len();
+        while !name.is_char_boundary(end) {
+            end -= 1;
+        }
+        name = tidy(&format!("{}{extension}", name.get(..end).unwrap_or_default()));
+    }
+    if name.is_empty() { "_".to_owned() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::tests::check;
+    use super::*;
+
+    #[test]
+    fn texts() {
+        check(
+            r#"{"t":" Äb,c ","n":5,"j":"{\"a\":[1.50]}","bad":"{","o":{"a":1}}"#,
+            &[
+                ("split(t, ',')", r#"[" Äb","c "]"#),
+                ("split('', ',')", r#"[""]"#),
+                ("split(t, '')", "null"),
+                ("split(n, ',')", "null"),
+                ("[lower(t), upper(t), trim(t), lower(n)]", r#"[" äb,c "," ÄB,C ","Äb,c",null]"#),
+                ("parse_json(j).a", "[1.50]"),
+                ("parse_json(bad)", "null"),
+                ("parse_json(o)", r#"{"a":1}"#),
+                ("to_json(o)", r#""{\"a\":1}""#),
+                ("to_json(missing)", "null"),
+                ("ts_text(' 2026-01-10T12:00:00.5Z ')", r#""2026-01-10T12:00:00.5+00:00""#),
+                ("ts_text(' ')", "null"),
+                ("ts_text(n)", "null"),
+                ("ts_text('whenever')", r#""whenever""#),
+            ],
+        );
+    }
+
+    #[test]
+    fn safe_names() {
+        for (name, expected) in [
+            ("a.pdf", "a.pdf"),
+            ("../../etc/passwd", ".._.._etc_passwd"),
+            ("a/b\\c:d*e?f\"g<h>i|j\u{0}k\nl.TXT", "a_b_c_d_e_f_g_h_i_j_k_l.TXT"),
+            ("", "_"),
+            (".", "_"),
+            ("..", "_"),
+            (" . . ", "_"),
+            (".pdf", ".pdf"),
+            ("a%2Fb.pdf", "a%2Fb.pdf"),
+            ("name. ", "name"),
+            ("gpj.\u{202e}exe", "gpj._exe"),
+        ] {
+            assert_eq!(safe_name(name), expected, "{name:?}");
+        }
+        let long = safe_name(&format!("{}.jpeg", "é".repeat(300)));
+        assert!(long.len() <= MAX_NAME && long.len() > MAX_NAME - 4 && long.ends_with("é.jpeg"), "{long}");
+        assert_eq!(safe_name(&"x".repeat(500)).len(), MAX_NAME);
+        assert_eq!(safe_name(&format!("a.{}", "x".repeat(500))).len(), MAX_NAME);
+    }
+
+    proptest! {
+        #[test]
+        fn safe_names_are_safe_and_stable(name in "\\PC{0,300}|[ ./\\\\a\u{0}é]{0,300}") {
+            let safe = safe_name(&name);
+            prop_assert!(!safe.is_empty() && safe.len() <= MAX_NAME && safe != "." && safe != "..");
+            prop_assert!(!safe.chars().any(is_unsafe));
+            prop_assert_eq!(safe_name(&safe), safe);
+        }
+    }
+}

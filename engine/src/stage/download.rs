@@ -1,0 +1,162 @@
+//! `download` fetches a file into the spool and binds what it found: `{path, bytes, sha256, content_type, extension, url,
+//! downloaded_at, refreshes}`.
+//!
+//! ```yaml
+//! file:
+//!   download:
+//!     connection: web
+//!     spool: spool
+//!     url: event.download_url
+//!     name: join('/', [event.id, basename(event.download_url)])
+//!     expires: event.expires_at
+//!     refresh: {connection: api, get: "/photos/{event.id}", url: answer.link, margin: 60s, times: 2}
+//! ```
+//! A link that has expired, or will within `margin`, is refreshed before it is asked, and so is one that is answered by 401
+//! or 403, at most `times` for one message. If the new link is the old one, or is refused as well, the failure is transient:
+//! a later try gets another. Without `refresh` an expired link is a permanent failure, before anything is asked.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use connectors::clock::{Clock, Micros};
+use connectors::download::{Downloaded, Downloader};
+use connectors::spool::Spool;
+use connectors::table::{Cell, ColumnType};
+use connectors::{Category, Error};
+use sonic_rs::JsonValueTrait;
+
+use super::call::Caller;
+use super::{Document, Failure, Run, Usage, Verdict};
+use crate::expr::{Env, Expr, Json, coerce, json, time};
+use crate::plan::{self, Place, Refresh};
+
+/// A built `download`.
+pub struct Download {
+    /// The name it binds.
+    pub name: Arc<str>,
+    /// Where it is declared.
+    pub place: Place,
+    /// As it is declared.
+    pub plan: plan::Download,
+    /// Fetches.
+    pub downloader: Downloader,
+    /// Where files wait.
+    pub spool: Arc<dyn Spool>,
+    /// How a new link is had.
+    pub refresh: Option<(Caller, Refresh)>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Downloads at a time.
+    pub concurrency: usize,
+}
+
+#[async_trait]
+impl Run for Download {
+    async fn run(&self, document: Document, env: &Env) -> (Verdict, Usage) {
+        let mut usage = Usage::default();
+        let verdict = match self.fetch(&document, env, &mut usage).await {
+            Ok(file) => Verdict::On(document.bind(&self.name, file)),
+            Err(failure) => Verdict::Failed(failure),
+        };
+        (verdict, usage)
+    }
+
+    fn limit(&self) -> usize {
+        self.concurrency.max(1) * 2
+    }
+}
+
+impl Download {
+    async fn fetch(&self, document: &Document, env: &Env, usage: &mut Usage) -> Result<Json, Failure> {
+        let mut url = self.text(&self.plan.url, "url", document, env)?;
+        let name = self.text(&self.plan.name, "name", document, env)?;
+        let mut refreshes = 0;
+        if self.has_expired(document, env)? {
+            url = match &self.refresh {
+                None => return Err(self.failed(&Error::permanent("the link has expired"))),
+                Some(refresh) => {
+                    refreshes += 1;
+                    self.new_link(refresh, document, env, usage).await?
+                }
+            };
+        }
+        loop {
+            let error = match self.downloader.fetch(&url, &*self.spool, &name).await {
+                Ok(file) => return Ok(self.bound(&file, refreshes)),
+                Err(error) => error,
+            };
+            let refused = matches!(error.status, Some(401 | 403));
+            let Some(refresh) = self.refresh.as_ref().filter(|_| refused) else { return Err(self.failed(&error)) };
+            if refreshes >= refresh.1.times {
+                return Err(self.failed(&Error { category: Category::Transient, ..error }));
+            }
+            refreshes += 1;
+            let new = self.new_link(refresh, document, env, usage).await?;
+            if new == url {
+                let same = Error::transient(format!("{}; a refresh gave the same link", error.message));
+                return Err(self.failed(&Error { status: error.status, ..same }));
+            }
+            url = new;
+        }
+    }
+
+    fn failed(&self, error: &Error) -> Failure {
+        Failure::of(error, &self.name, &self.place)
+    }
+
+    fn value(&self, expr: &Expr, what: &str, document: &Document, env: &Env) -> Result<Json, Failure> {
+        let value = expr.eval(&document.scope(env));
+        value.map_err(|e| self.failed(&Error::permanent(format!("{what}: {e}"))))
+    }
+
+    fn text(&self, expr: &Expr, what: &str, document: &Document, env: &Env) -> Result<String, Failure> {
+        let value = self.value(expr, what, document, env)?;
+        let text = value.as_str().filter(|t| !t.is_empty()).map(str::to_owned);
+        text.ok_or_else(|| self.failed(&Error::permanent(format!("{what} is not a text"))))
+    }
+
+    /// Whether the link's end, less the margin of a refresh, has passed. A link without an end never expires.
+    fn has_expired(&self, document: &Document, env: &Env) -> Result<bool, Failure> {
+        let Some(expires) = &self.plan.expires else { return Ok(false) };
+        let end = match coerce(ColumnType::Timestamp, &self.value(expires, "expires", document, env)?) {
+            Ok(Cell::Timestamp(end)) => end,
+            _ => return Ok(false),
+        };
+        let margin = self.plan.refresh.as_ref().map_or(0, |r| {
+            Micros::try_from(self.clock.scaled(r.margin).as_micros()).unwrap_or(Micros::MAX)
+        });
+        Ok(self.clock.now() >= end.saturating_sub(margin))
+    }
+
+    async fn new_link(
+        &self,
+        (caller, refresh): &(Caller, Refresh),
+        document: &Document,
+        env: &Env,
+        usage: &mut Usage,
+    ) -> Result<String, Failure> {
+        let rendered = caller.render(&document.scope(env))?;
+        let (answer, calls) = caller.send(&rendered, env).await;
+        usage.calls += calls;
+        let answer = answer.map_err(|e| self.failed(&e))?;
+        let mut with_answer = document.clone();
+        with_answer.bindings.set("answer".into(), answer.value);
+        let link = self.value(&refresh.url, "refresh", &with_answer, env)?;
+        let link = link.as_str().filter(|l| !l.is_empty()).map(str::to_owned);
+        link.ok_or_else(|| self.failed(&Error::transient("the refreshed answer has no link")))
+    }
+
+    fn bound(&self, file: &Downloaded, refreshes: usize) -> Json {
+        let optional = |text: Option<&str>| text.map_or_else(Json::new, json::text);
+        json::object([
+            ("path", json::text(&file.path)),
+            ("bytes", json::integer(i64::try_from(file.bytes).unwrap_or(i64::MAX))),
+            ("sha256", json::text(&file.sha256)),
+            ("content_type", optional(file.content_type.as_deref())),
+            ("extension", optional(file.extension.as_deref().or(file.sniffed))),
+            ("url", json::text(&file.final_url)),
+            ("downloaded_at", json::text(&time::format_timestamp(self.clock.now()))),
+            ("refreshes", json::integer(i64::try_from(refreshes).unwrap_or(i64::MAX))),
+        ])
+    }
+}

@@ -1,0 +1,125 @@
+//! `upload` puts a file of the spool into a store and binds `{path, url, bytes, uploaded_at}`.
+//!
+//! ```yaml
+//! stored:
+//!   upload: {connection: files, spool: spool, file: event.path, to: "{event.order_id}/{event.name}", sha256: event.sha256, bytes: event.bytes}
+//! ```
+//! The file is removed from the spool when the offset of its message has been committed, not before: until then the message
+//! may be delivered again. A file that is gone is done if the destination has the recorded length and checksum; if not, the
+//! failure is transient and says that it has to be downloaded again.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use connectors::Error;
+use connectors::clock::Clock;
+use connectors::log::Position;
+use connectors::spool::Spool;
+use connectors::store::{self, Store};
+use sonic_rs::JsonValueTrait;
+
+use super::{Document, Failure, Origin, Run, Usage, Verdict};
+use crate::expr::{Env, Escape, Expr, Json, json, time};
+use crate::plan::{self, Place};
+
+/// A built `upload`.
+pub struct Upload {
+    /// The name it binds.
+    pub name: Arc<str>,
+    /// Where it is declared.
+    pub place: Place,
+    /// As it is declared.
+    pub plan: plan::Upload,
+    /// Where files go.
+    pub store: Arc<Store>,
+    /// Where they wait.
+    pub spool: Arc<dyn Spool>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Uploads at a time.
+    pub concurrency: usize,
+    /// Files that are stored and whose message is not committed yet: bounded by the messages in flight.
+    pub spent: Mutex<Vec<(Origin, String)>>,
+}
+
+#[async_trait]
+impl Run for Upload {
+    async fn run(&self, document: Document, env: &Env) -> (Verdict, Usage) {
+        let verdict = match self.put(&document, env).await {
+            Ok((stored, file)) => {
+                let here = document.meta.here.clone();
+                self.spent.lock().unwrap_or_else(PoisonError::into_inner).push((here, file));
+                Verdict::On(document.bind(&self.name, stored))
+            }
+            Err(failure) => Verdict::Failed(failure),
+        };
+        (verdict, Usage::default())
+    }
+
+    fn limit(&self) -> usize {
+        self.concurrency.max(1)
+    }
+
+    async fn committed(&self, position: &Position) {
+        let passed = |o: &Origin| position.get(&(o.topic.clone(), o.partition)).is_some_and(|next| o.offset < *next);
+        let files: Vec<String> = {
+            let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+            let (gone, kept) = std::mem::take(&mut *spent).into_iter().partition(|(origin, _)| passed(origin));
+            *spent = kept;
+            let gone: Vec<(Origin, String)> = gone;
+            gone.into_iter().map(|(_, file)| file).collect()
+        };
+        for file in files {
+            if let Err(error) = self.spool.remove(&file).await {
+                tracing::warn!(stage = %self.name, %error, "a file stays in the spool");
+            }
+        }
+    }
+}
+
+impl Upload {
+    async fn put(&self, document: &Document, env: &Env) -> Result<(Json, String), Failure> {
+        let file = self.text(&self.plan.file, "file", document, env)?;
+        let scope = document.scope(env);
+        let to = match self.plan.to.render(&scope, Escape::ObjectPath) {
+            Ok(Some(to)) => to,
+            Ok(None) => return Err(self.failed(&Error::permanent("a value in the path is null"))),
+            Err(e) => return Err(self.failed(&Error::permanent(format!("path: {e}")))),
+        };
+        let optional = |expr: &Option<Expr>| expr.as_ref().map(|e| e.eval(&scope)).and_then(Result::ok);
+        let content_type = optional(&self.plan.content_type);
+        let sha256 = optional(&self.plan.sha256);
+        let sha256 = sha256.as_ref().and_then(|s| s.as_str()).unwrap_or_default();
+        let length = optional(&self.plan.bytes).and_then(|b| b.as_u64());
+        let upload = store::Upload {
+            spool: &*self.spool,
+            from: &file,
+            to: &to,
+            content_type: content_type.as_ref().and_then(|c| c.as_str()),
+            sha256,
+        };
+        let there = self.spool.length(&file).await.map_err(|e| self.failed(&e))?;
+        let bytes = match (there, length) {
+            (None, Some(length)) if self.store.holds(&to, length, sha256).await.map_err(|e| self.failed(&e))? => length,
+            _ => self.store.upload(&upload).await.map_err(|e| self.failed(&e))?,
+        };
+        let stored = json::object([
+            ("path", json::text(&to)),
+            ("url", json::text(&format!("{}/{to}", self.store.url().trim_end_matches('/')))),
+            ("bytes", json::integer(i64::try_from(bytes).unwrap_or(i64::MAX))),
+            ("uploaded_at", json::text(&time::format_timestamp(self.clock.now()))),
+        ]);
+        Ok((stored, file))
+    }
+
+    fn failed(&self, error: &Error) -> Failure {
+        Failure::of(error, &self.name, &self.place)
+    }
+
+    fn text(&self, expr: &Expr, what: &str, document: &Document, env: &Env) -> Result<String, Failure> {
+        let value = expr.eval(&document.scope(env));
+        let value = value.map_err(|e| self.failed(&Error::permanent(format!("{what}: {e}"))))?;
+        let text = value.as_str().filter(|t| !t.is_empty()).map(str::to_owned);
+        text.ok_or_else(|| self.failed(&Error::permanent(format!("{what} is not a text"))))
+    }
+}
