@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::topology::env::Environment;
+use crate::topology::Environment;
 
 mod query;
 mod run;
@@ -83,7 +83,7 @@ pub fn main() -> ExitCode {
     let result = runtime.block_on(async {
         match cli.verb {
             Verb::Run(args) => run::run(args, environment).await,
-            Verb::Validate(args) => validate::run(&args, environment),
+            Verb::Validate(args) => validate::run(&args, &environment),
             Verb::Sim(args) => sim::run(args).await,
             Verb::Topics(args) => topics::list(args, environment).await,
             Verb::Produce(args) => topics::produce(args, environment).await,

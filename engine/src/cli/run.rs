@@ -17,7 +17,7 @@ use crate::run::progress::Progress;
 use crate::run::summary::Summary;
 use crate::run::{self, Local, Options, Run};
 use crate::sim;
-use crate::topology::env::Environment;
+use crate::topology::Environment;
 
 /// Under `--sim` five minutes take 300 ms.
 const SIM_SCALE: f64 = 0.001;

@@ -14,7 +14,7 @@ use super::{Failed, Loading};
 use crate::expr::json;
 use crate::plan::{Connection, Plan};
 use crate::run::connect;
-use crate::topology::env::Environment;
+use crate::topology::Environment;
 
 /// Show topics, their partitions and the groups' positions
 #[derive(clap::Args)]

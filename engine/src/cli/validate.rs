@@ -1,9 +1,54 @@
-//! `engine validate FILE...`: checks topologies without a connection.
+//! `engine validate`: whether a topology would start, and everything that is wrong with it. Nothing is connected.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Failed;
-use crate::topology::env::Environment;
+
+use crate::topology::{Diagnostics, Environment, load};
+
+/// What a check found.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// Whether the topology would start.
+    pub starts: bool,
+    /// Errors and warnings, by position.
+    pub diagnostics: Diagnostics,
+    /// One line: what was found.
+    pub summary: String,
+}
+
+/// Checks a topology. `data` is what `{data}` means.
+pub fn check(path: &Path, environment: &Environment, data: &Path) -> Checked {
+    let (starts, diagnostics, what) = match load(path, environment, data) {
+        Ok(loaded) => {
+            let plan = loaded.plan;
+            let (flows, tables, topics) = (plan.flows.len(), plan.tables.len(), plan.topics.len());
+            (true, loaded.warnings, format!("valid; flows: {flows}, tables: {tables}, topics: {topics}"))
+        }
+        Err(problems) => (false, problems, "does not start".to_owned()),
+    };
+    let errors = diagnostics.items.iter().filter(|d| d.code.starts_with('E')).count();
+    let warnings = diagnostics.items.len() - errors;
+    let mut summary = format!("{}: {what}", path.display());
+    for (count, word) in [(errors, "errors"), (warnings, "warnings")] {
+        if count > 0 {
+            summary += &format!("; {word}: {count}");
+        }
+    }
+    Checked { starts, diagnostics, summary }
+}
+
+impl Checked {
+    /// As a person reads it.
+    pub fn render(&self) -> String {
+        format!("{}{}\n", self.diagnostics.render(), self.summary)
+    }
+
+    /// As a program reads it.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({"starts": self.starts, "diagnostics": self.diagnostics.to_json()})
+    }
+}
 
 /// Check a topology without a connection
 #[derive(clap::Args)]
@@ -16,28 +61,13 @@ pub struct Args {
     data: PathBuf,
 }
 
-/// Runs it. What it accepts, starts.
-pub fn run(args: &Args, environment: Environment) -> Result<(), Failed> {
+/// Runs `engine validate`. What it accepts, starts.
+pub fn run(args: &Args, environment: &Environment) -> Result<(), Failed> {
     let mut broken = 0;
     for file in &args.files {
-        match crate::topology::load(file, &environment, &args.data) {
-            Ok(loaded) => {
-                eprint!("{}", loaded.warnings.render());
-                let plan = loaded.plan;
-                eprintln!(
-                    "{}: topology {} is valid: {} flows, {} topics, {} tables",
-                    file.display(),
-                    plan.name,
-                    plan.flows.len(),
-                    plan.topics.len(),
-                    plan.tables.len()
-                );
-            }
-            Err(problems) => {
-                eprint!("{}", problems.render());
-                broken += 1;
-            }
-        }
+        let checked = check(file, environment, &args.data);
+        eprint!("{}", checked.render());
+        broken += usize::from(!checked.starts);
     }
     if broken == 0 { Ok(()) } else { Err(Failed::usage(format!("{broken} of {} files cannot run", args.files.len()))) }
 }

@@ -156,3 +156,16 @@ pub struct Delta {
     /// Options of the store.
     pub options: BTreeMap<String, Secret>,
 }
+
+impl Connection {
+    /// The spelling of its kind in topologies.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Connection::Kafka(_) => "kafka",
+            Connection::Http(_) => "http",
+            Connection::Web(_) => "web",
+            Connection::ObjectStore(_) => "object_store",
+            Connection::Delta(_) => "delta",
+        }
+    }
+}

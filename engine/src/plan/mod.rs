@@ -9,7 +9,9 @@ use indexmap::IndexMap;
 
 use crate::expr::{Expr, Template};
 
+mod build;
 mod connection;
+pub use build::build;
 pub use connection::*;
 
 /// Where something stands in a topology: shown with every error of a running flow.
@@ -312,6 +314,8 @@ pub struct Call {
     pub absent: Vec<u16>,
     /// How pages follow each other.
     pub paginate: Option<Paginate>,
+    /// The longest answer; the connection's bound otherwise.
+    pub max_answer: Option<usize>,
 }
 
 /// How pages of an answer follow each other. The lists of all pages are joined under `data`.
@@ -420,6 +424,8 @@ pub struct Upload {
     pub bytes: Option<Expr>,
     /// The checksum that was recorded at the download.
     pub sha256: Option<Expr>,
+    /// Whether the file stays in the spool.
+    pub keep: bool,
 }
 
 /// What a message ended as.

@@ -1,0 +1,136 @@
+//! Blocks: what leaves a flow as rows and as messages.
+
+use super::super::{BodyField, ColumnValue, Rows, Send, Status, Trigger};
+use super::Builder;
+use super::flow::Lines;
+use super::scope::{Binding, Scope};
+use crate::expr::Expr;
+use crate::topology::code;
+use crate::topology::language::{ROWS, SEND};
+use crate::topology::node::{Entry, Node};
+use crate::topology::reader::Reader;
+
+impl<'a> Builder<'a> {
+    pub(super) fn rows(&mut self, entry: &'a Entry, base: &Scope, lines: &Lines<'a>, flow: &str) -> Option<Rows> {
+        let reader = Reader::of(entry, &ROWS);
+        let path = format!("flows.{flow}.rows.{}", entry.key);
+        let (trigger, scope) = self.trigger(&reader, base, lines);
+        let when = self.expr(&reader, "when", &scope, lines);
+        let table = reader.get("table").and_then(|node| self.table_of(node));
+        let spec = table.as_ref().and_then(|name| self.tables.get(name)).map(|t| t.spec.clone());
+        let mut columns: Vec<ColumnValue> = Vec::new();
+        for column in reader.entries("columns") {
+            let (name, optional) = column.key.strip_suffix('?').map_or((column.key.as_str(), false), |n| (n, true));
+            let expr = column.value.text().and_then(|text| Expr::parse(text).ok());
+            if let Some(expr) = &expr {
+                self.sees(&column.value, expr, &scope, &|name| lines.why(name));
+            }
+            let Some(spec) = &spec else { continue };
+            let Some(index) = spec.column(name) else {
+                let message = format!("the table `{}` has no column `{name}`", spec.name);
+                let names = spec.columns.iter().map(|c| c.name.as_str());
+                let problem = crate::topology::Diagnostic::new(code::UNKNOWN_COLUMN, self.source, column.at, message);
+                self.problems.push(problem.nearest(name, names));
+                continue;
+            };
+            if columns.iter().any(|c| c.column == index) {
+                self.problem(code::DUPLICATE_NAME, column.at, format!("the column `{name}` stands twice, with and without `?`"));
+                continue;
+            }
+            let declared = spec.columns.get(index);
+            if optional && declared.is_some_and(|c| !c.nullable) {
+                let message = format!("the column `{name}` is never null: `{name}?` would leave it out");
+                self.problem(code::MISSING_COLUMN, column.at, message).help = Some(format!("write `{name}`"));
+            }
+            let place = self.place(column.at, format!("{path}.columns.{name}"));
+            // A column whose expression is broken is carried all the same; what is broken was reported.
+            let Some(value) = expr.or_else(|| Expr::parse("`null`").ok()) else { continue };
+            if value.uses_now() && (spec.key.contains(&index) || spec.partition.contains(&index)) {
+                let message = format!("`now` in the {} column `{name}`", if spec.key.contains(&index) { "key" } else { "partition" });
+                self.problem(code::NOW, column.value.span, message).help =
+                    Some("a replay would write the row a second time; take a time of the message, such as `source.time`".into());
+            }
+            self.becomes(&column.value, &value, &scope, declared.map(|c| c.kind));
+            columns.push(ColumnValue { column: index, value, optional, place });
+        }
+        let (table, spec) = (table?, spec?);
+        let missing = spec.columns.iter().enumerate().filter(|(index, column)| {
+            !column.nullable && !columns.iter().any(|c| c.column == *index)
+        });
+        for (index, column) in missing {
+            let why = if spec.key.contains(&index) { "a column of the key" } else { "never null" };
+            let message = format!("the block does not carry `{}`, {why} of `{table}`", column.name);
+            let message = if spec.key.contains(&index) { message } else { message.replace(&format!(" of `{table}`"), &format!(" in `{table}`")) };
+            self.problem(code::MISSING_COLUMN, reader.place("columns"), message);
+        }
+        let place = self.place(entry.at, path);
+        Some(Rows { name: entry.key.as_str().into(), table, trigger, when, columns, place })
+    }
+
+    pub(super) fn send(&mut self, entry: &'a Entry, base: &Scope, lines: &Lines<'a>, flow: &str) -> Option<Send> {
+        let reader = Reader::of(entry, &SEND);
+        let (trigger, scope) = self.trigger(&reader, base, lines);
+        let when = self.expr(&reader, "when", &scope, lines);
+        let key = self.expr(&reader, "key", &scope, lines);
+        let headers = self.named(&reader, "headers", &scope, lines);
+        let topic_name = reader.get("topic").and_then(|node| self.topic_of(node));
+        let topic = topic_name.as_ref().and_then(|name| self.topics.get(name)).cloned();
+        let mut body: Vec<BodyField> = Vec::new();
+        for field in reader.entries("body") {
+            let expr = field.value.text().and_then(|text| Expr::parse(text).ok());
+            if let Some(expr) = &expr {
+                self.sees(&field.value, expr, &scope, &|name| lines.why(name));
+            }
+            let Some(topic) = &topic else { continue };
+            let Some(declared) = topic.message.iter().find(|f| f.name.as_ref() == field.key) else {
+                let message = format!("the message of `{}` has no field `{}`", topic_name.as_deref().unwrap_or(""), field.key);
+                let problem = crate::topology::Diagnostic::new(code::UNKNOWN_FIELD, self.source, field.at, message);
+                self.problems.push(problem.nearest(&field.key, topic.message.iter().map(|f| f.name.as_ref())));
+                continue;
+            };
+            let Some(value) = expr.or_else(|| Expr::parse("`null`").ok()) else { continue };
+            self.becomes(&field.value, &value, &scope, declared.kind);
+            body.push(BodyField { name: declared.name.clone(), value, kind: declared.kind, required: declared.required });
+        }
+        let (topic_name, topic) = (topic_name?, topic?);
+        for field in topic.message.iter().filter(|f| f.required && !body.iter().any(|b| b.name == f.name)) {
+            let message = format!("the body does not carry `{}`, which every message of `{topic_name}` needs", field.name);
+            self.problem(code::MISSING_FIELD, reader.place("body"), message);
+        }
+        let key = match (key, &topic.key) {
+            (Some(key), _) => Some(key),
+            (None, None) => None,
+            (None, Some(name)) => {
+                let field = body.iter().find(|b| b.name.as_ref() == name).map(|b| b.value.clone());
+                if field.is_none() && topic.message.iter().any(|f| f.name.as_ref() == name && !f.required) {
+                    let message = format!("the body does not carry `{name}`, the key of `{topic_name}`");
+                    self.problem(code::MISSING_FIELD, reader.place("body"), message).help = Some("or give the key: `key: expression`".into());
+                }
+                field
+            }
+        };
+        let place = self.place(entry.at, format!("flows.{flow}.send.{}", entry.key));
+        let headers = headers.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        Some(Send { name: entry.key.as_str().into(), topic: topic_name, trigger, when, key, body, headers, place })
+    }
+
+    /// When a block fires, and what it sees then.
+    fn trigger(&mut self, reader: &Reader<'a>, base: &Scope, lines: &Lines<'a>) -> (Trigger, Scope) {
+        let Some(on) = reader.entry("on") else {
+            let (input, stage) = self.input(reader, lines);
+            return (Trigger::Documents(input), lines.scope(base, stage));
+        };
+        if let Some(from) = reader.entry("from") {
+            self.problem(code::EXCLUSIVE, from.at, "`from` and `on` exclude each other");
+        }
+        if on.value.items().is_empty() {
+            self.problem(code::WRONG_KIND, on.at, "`on` names no outcome: the block never fires");
+        }
+        let mut statuses: Vec<Status> = Vec::new();
+        for word in on.value.items().iter().filter_map(Node::text) {
+            let all = [Status::Done, Status::Skipped, Status::Retried, Status::Dead];
+            statuses.extend(all.into_iter().find(|s| s.as_str() == word).filter(|s| !statuses.contains(s)));
+        }
+        (Trigger::Outcomes(statuses), base.clone().with("outcome", Binding::outcome()))
+    }
+}

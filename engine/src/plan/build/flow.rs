@@ -1,0 +1,184 @@
+//! Flows: the source, the way of the documents through the stages, and what each place of it sees.
+
+use std::time::Duration;
+
+use super::super::{Flow, Input, Retry, Source, SourceKind};
+use super::Builder;
+use super::scope::{Binding, Scope, meant};
+use crate::topology::language::FLOW;
+use crate::topology::node::{Entry, Node};
+use crate::topology::reader::Reader;
+use crate::topology::value::{delay_name, duration};
+use crate::topology::{Span, code};
+
+/// A stage as the places below it know it.
+pub(super) struct Known<'a> {
+    pub(super) name: &'a str,
+    pub(super) at: Span,
+    pub(super) reader: Reader<'a>,
+    /// The key that says what it does.
+    pub(super) kind: &'static str,
+    pub(super) input: Input,
+    /// The stage whose documents it continues; none: the source's.
+    pub(super) parent: Option<usize>,
+    pub(super) binding: Option<Binding>,
+}
+
+/// The stages of a flow, for those who ask where a name is.
+#[derive(Default)]
+pub(super) struct Lines<'a> {
+    /// The stages that are known so far.
+    pub(super) stages: Vec<Known<'a>>,
+    /// The names of all stages of the flow.
+    pub(super) names: Vec<&'a str>,
+}
+
+impl Lines<'_> {
+    /// Why a name is not in sight.
+    pub(super) fn why(&self, name: &str) -> Option<String> {
+        match self.stages.iter().find(|s| s.name == name) {
+            Some(stage) if stage.binding.is_none() => Some(format!("a stage of kind `{}` binds nothing", stage.kind)),
+            Some(_) => Some(format!("the stage `{name}` is not on the way to this place; say `from: {name}`")),
+            None if self.names.contains(&name) => Some(format!("the stage `{name}` stands below")),
+            None => match name {
+                "outcome" => Some("`outcome` is bound in blocks with `on` only".into()),
+                "key" | "items" => Some(format!("`{name}` is bound in requests with `batch` only")),
+                "answer" => Some("`answer` is bound in `paginate` and in the `url` of a refresh only".into()),
+                _ => meant(name, self.names.iter().copied().chain(["event", "raw", "source"])),
+            },
+        }
+    }
+
+    /// What is in sight behind a stage; none: behind the source.
+    pub(super) fn scope(&self, base: &Scope, stage: Option<usize>) -> Scope {
+        let mut scope = base.clone();
+        let mut next = stage;
+        while let Some(known) = next.and_then(|index| self.stages.get(index)) {
+            if let Some(binding) = &known.binding {
+                scope = scope.with(known.name, binding.clone());
+            }
+            next = known.parent;
+        }
+        scope
+    }
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn flow(&mut self, entry: &'a Entry) -> Flow {
+        let reader = Reader::of(entry, &FLOW);
+        self.reads.clear();
+        let source = self.source_of(&reader, entry);
+        let base = Scope::default()
+            .with("event", Binding::event(&source.message))
+            .with("raw", Binding::Free)
+            .with("source", Binding::source());
+        let declared = reader.entries("stages");
+        let mut lines = Lines { stages: Vec::new(), names: declared.iter().map(|e| e.key.as_str()).collect() };
+        let mut stages = Vec::new();
+        for stage in declared {
+            let known = self.know(stage, &lines);
+            let scope = lines.scope(&base, known.parent);
+            stages.extend(self.stage(&known, &scope, &lines, entry));
+            lines.stages.push(known);
+        }
+        let rows = reader.entries("rows").iter().filter_map(|b| self.rows(b, &base, &lines, &entry.key)).collect();
+        let sends = reader.entries("send").iter().filter_map(|b| self.send(b, &base, &lines, &entry.key)).collect();
+        self.unread_stages(&lines);
+        Flow {
+            name: entry.key.clone(),
+            aliases: reader.texts("aliases"),
+            source,
+            stages,
+            rows,
+            sends,
+            exactly_once: reader.opt_text("delivery") == Some("exactly_once"),
+            place: self.place(entry.at, format!("flows.{}", entry.key)),
+        }
+    }
+
+    fn unread_stages(&mut self, lines: &Lines<'a>) {
+        for known in &lines.stages {
+            let effect = match known.kind {
+                "pick" => known.reader.get("missing").is_some(),
+                "enrich" => known.reader.opt_object("enrich").is_some_and(|e| e.get("post").is_some()),
+                "route" | "each" | "download" => false,
+                _ => true,
+            };
+            if !effect && !self.reads.contains(known.name) {
+                let help = "use its name in an expression or a `from`, or remove it";
+                self.unread(known.name, known.at, help);
+            }
+        }
+    }
+
+    fn source_of(&mut self, flow: &Reader<'a>, entry: &'a Entry) -> Source {
+        let path = format!("flows.{}.source", entry.key);
+        let reader = flow.object("source", &crate::topology::language::SOURCE);
+        let place = self.place(reader.at, path.clone());
+        let (kind, message) = match reader.opt_object("file") {
+            Some(file) => {
+                if let Some(group) = reader.entry("group") {
+                    self.problem(code::EXCLUSIVE, group.at, "`group` goes with `topic` only");
+                }
+                let message = self.message(file.entries("message"), &format!("{path}.file.message"));
+                (SourceKind::File { path: file.text("path").into() }, message)
+            }
+            None => {
+                let topic = reader.get("topic").and_then(|node| self.topic_of(node));
+                let topic = topic.and_then(|name| self.topics.get(&name).cloned());
+                for (key, why) in [("group", "its positions are committed for a group"), ("retry", "a failed message must go somewhere")]
+                {
+                    if reader.get("topic").is_some() && reader.get(key).is_none() {
+                        let code = if key == "retry" { code::RETRY } else { code::MISSING_KEY };
+                        let message = format!("a source that is a topic needs the key `{key}`: {why}");
+                        self.problem(code, reader.at, message);
+                    }
+                }
+                let (connection, name, message) =
+                    topic.map_or_else(Default::default, |t| (t.connection, t.name, t.message));
+                (SourceKind::Topic { connection, topic: name, group: reader.text("group") }, message)
+            }
+        };
+        let retry = match (&kind, reader.opt_object("retry")) {
+            (_, None) => Retry::default(),
+            (SourceKind::Topic { connection, .. }, Some(retry)) => {
+                let connection = connection.clone();
+                self.retry(&retry, connection)
+            }
+            (SourceKind::File { .. }, Some(retry)) => {
+                let message = "a file has no retry policy: its failed messages are dead, and blocks with `on: [dead]` see them";
+                self.problem(code::RETRY, retry.at, message);
+                Retry::default()
+            }
+        };
+        Source {
+            kind,
+            message,
+            deadline: reader.duration("deadline"),
+            budget: reader.opt_size("budget").unwrap_or(usize::MAX),
+            retry,
+            place,
+        }
+    }
+
+    fn retry(&mut self, reader: &Reader<'a>, connection: String) -> Retry {
+        let max: usize = reader.opt_integer("max").unwrap_or(usize::MAX);
+        let delays = reader.items("delays").iter().filter_map(Node::text).filter_map(duration);
+        let delays: Vec<Duration> = delays.take(max).collect();
+        let distinct = delays.windows(2).any(|pair| pair.first() != pair.last());
+        let topic = reader.text("topic");
+        if !delays.is_empty() && topic.is_empty() {
+            let message = "`delays` need the key `topic`: where messages wait";
+            self.problem(code::RETRY, reader.place("delays"), message);
+        } else if distinct && !topic.contains("{delay}") {
+            let span = reader.get("topic").map_or(reader.at, |n| n.span);
+            let message = "several delays need several topics: a message would wait behind a later one";
+            self.problem(code::RETRY, span, message).expected = Some("`{delay}` in the name".into());
+        }
+        if let Some(entry) = reader.entry("max").filter(|_| reader.get("delays").is_none()) {
+            self.problem(code::RETRY, entry.at, "`max` cuts the list of `delays`, which is not there");
+        }
+        let delays = delays.into_iter().map(|delay| (delay, topic.replace("{delay}", &delay_name(delay)))).collect();
+        Retry { connection, delays, dead_letter: reader.text("dead_letter") }
+    }
+}

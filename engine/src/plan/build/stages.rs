@@ -1,0 +1,309 @@
+//! Stages: what they read, what they bind, what they do.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::super::{
+    Batch, Cache, Call, DedupTable, Download, Enrich, Input, Leave, Paginate, Refresh, Stage, StageKind, Upload,
+};
+use super::Builder;
+use super::flow::{Known, Lines};
+use super::scope::{Binding, Scope};
+use crate::expr::Expr;
+use crate::topology::language::STAGE_KINDS;
+use crate::topology::node::{Entry, Node};
+use crate::topology::reader::Reader;
+use crate::topology::{Span, code};
+
+/// Names that stages cannot have: the engine binds them.
+const RESERVED: &[&str] = &["event", "raw", "source", "outcome", "key", "items", "answer"];
+
+impl<'a> Builder<'a> {
+    /// Where a stage stands in the flow, and what it binds. Done for all stages before one is built.
+    pub(super) fn know(&mut self, entry: &'a Entry, lines: &Lines<'a>) -> Known<'a> {
+        let reader = Reader::of(entry, &crate::topology::language::STAGE);
+        if RESERVED.contains(&entry.key.as_str()) {
+            let message = format!("`{}` is bound by the engine: no stage can be called so", entry.key);
+            self.problem(code::BAD_NAME, entry.at, message);
+        }
+        let kind = STAGE_KINDS.iter().copied().find(|kind| reader.get(kind).is_some()).unwrap_or("");
+        let (input, parent) = self.input(&reader, lines);
+        let binding = match kind {
+            "pick" | "each" | "enrich" => Some(Binding::Free),
+            "download" => Some(Binding::download()),
+            "upload" => Some(Binding::upload()),
+            "route" => {
+                let cases = reader.opt_object("route").map_or(&[][..], |r| r.entries("cases"));
+                Some(Binding::labels(cases.iter().flat_map(|e| e.value.items()).filter_map(Node::text)))
+            }
+            "" => Some(Binding::Free),
+            _ => None,
+        };
+        Known { name: &entry.key, at: entry.at, reader, kind, input, parent, binding }
+    }
+
+    pub(super) fn stage(&mut self, known: &Known<'a>, scope: &Scope, lines: &Lines<'a>, flow: &'a Entry) -> Option<Stage> {
+        let reader = &known.reader;
+        let path = format!("flows.{}.stages.{}", flow.key, known.name);
+        let when = self.expr(reader, "when", scope, lines);
+        for (key, owner) in [("missing", "pick"), ("else", "filter")] {
+            if known.kind != owner && reader.get(key).is_some() {
+                self.problem(code::EXCLUSIVE, reader.place(key), format!("`{key}` goes with `{owner}` only"));
+            }
+        }
+        let kind = match known.kind {
+            "route" => self.route(&reader.opt_object("route")?, scope, lines),
+            "pick" => {
+                let missing = reader.opt_object("missing").as_ref().and_then(leave);
+                self.expr(reader, "pick", scope, lines).map(|value| StageKind::Pick { value, missing })
+            }
+            "each" => self.expr(reader, "each", scope, lines).map(|list| StageKind::Each { list }),
+            "filter" => {
+                let otherwise = reader.opt_object("else").as_ref().and_then(leave);
+                let otherwise = otherwise.unwrap_or_else(|| Leave::Skip(known.name.to_owned()));
+                self.expr(reader, "filter", scope, lines).map(|keep| StageKind::Filter { keep, otherwise })
+            }
+            "dedup" => self.dedup(&reader.opt_object("dedup")?, scope, lines, flow),
+            "enrich" => self.enrich(&reader.opt_object("enrich")?, scope, lines).map(StageKind::Enrich),
+            "download" => self.download(&reader.opt_object("download")?, scope, lines).map(StageKind::Download),
+            "upload" => self.upload(&reader.opt_object("upload")?, scope, lines).map(StageKind::Upload),
+            "aggregate" => {
+                let aggregate = reader.opt_object("aggregate")?;
+                Some(StageKind::Aggregate {
+                    by: self.exprs(&aggregate, "by", scope, lines),
+                    count: aggregate.opt_text("count").map(Arc::from),
+                    sum: self.exprs(&aggregate, "sum", scope, lines),
+                })
+            }
+            _ => None,
+        };
+        let name = known.name.into();
+        Some(Stage { name, input: known.input, when, kind: kind?, place: self.place(known.at, path) })
+    }
+
+    fn route(&mut self, route: &Reader<'a>, scope: &Scope, lines: &Lines<'a>) -> Option<StageKind> {
+        let by = self.expr(route, "by", scope, lines);
+        let mut labels: Vec<Arc<str>> = Vec::new();
+        let mut cases = IndexMap::new();
+        for entry in route.entries("cases") {
+            let case: Vec<Arc<str>> = entry.value.items().iter().filter_map(Node::text).map(Arc::from).collect();
+            labels.extend(case.iter().filter(|l| !labels.contains(l)).cloned().collect::<Vec<_>>());
+            cases.insert(entry.key.clone(), case);
+        }
+        let otherwise = match route.opt_text("else") {
+            Some("skip") => Leave::Skip("no case".into()),
+            _ => Leave::Permanent("no case for this value".into()),
+        };
+        Some(StageKind::Route { by: by?, cases, labels, otherwise })
+    }
+
+    fn dedup(&mut self, dedup: &Reader<'a>, scope: &Scope, lines: &Lines<'a>, flow: &'a Entry) -> Option<StageKind> {
+        let key = self.expr(dedup, "key", scope, lines);
+        let at = self.expr(dedup, "at", scope, lines);
+        if let (Some(node), Some(key)) = (dedup.get("key"), &key)
+            && key.uses_now()
+        {
+            self.problem(code::NOW, node.span, "a dedup key with `now` is never seen twice");
+        }
+        if let Some(node) = dedup.get("forgets").filter(|n| n.text() == Some("false")) {
+            self.problem(code::DEDUP_TABLE, node.span, "`forgets: false` needs a table to remember by").help =
+                Some("say `table: NAME`, or `forgets: true`".into());
+        }
+        let (key, at) = (key?, at?);
+        let table = match dedup.get("table") {
+            Some(node) => Some(self.dedup_table(node, &key, &at, flow)?),
+            None => None,
+        };
+        Some(StageKind::Dedup { key, at, window: dedup.duration("window"), table })
+    }
+
+    /// The columns of a table that a rows block of the same flow fills with the dedup's expressions.
+    fn dedup_table(&mut self, node: &'a Node, key: &Expr, at: &Expr, flow: &'a Entry) -> Option<DedupTable> {
+        let table = self.table_of(node)?;
+        let spec = self.tables.get(&table)?.spec.clone();
+        let blocks = flow.value.get("rows").map_or(&[][..], Node::entries);
+        let blocks = blocks.iter().filter(|b| b.value.get("table").and_then(Node::text) == Some(&table));
+        let columns: Vec<&Entry> = blocks.filter_map(|b| b.value.get("columns")).flat_map(Node::entries).collect();
+        let column = |expr: &Expr| {
+            let same = |e: &&&Entry| e.value.text().map(str::trim) == Some(expr.text().trim());
+            columns.iter().find(same).and_then(|e| spec.column(e.key.trim_end_matches('?')))
+        };
+        match column(key) {
+            Some(key) => Some(DedupTable { table, key, at: column(at) }),
+            None => {
+                let message = format!("no rows block of this flow writes `{}` into a column of `{table}`", key.text().trim());
+                self.problem(code::DEDUP_TABLE, node.span, message).help =
+                    Some("write the dedup's key, spelt the same, into a column of that table, or say `forgets: true`".into());
+                None
+            }
+        }
+    }
+
+    fn call(&mut self, reader: &Reader<'a>, scope: &Scope, lines: &Lines<'a>) -> Option<Call> {
+        let connection = self.connection_of(reader, "connection", "http");
+        let method = if reader.get("post").is_some() { "POST" } else { "GET" };
+        if method == "GET" && reader.get("body").is_some() {
+            self.problem(code::EXCLUSIVE, reader.place("body"), "`body` goes with `post` only");
+        }
+        let path = self.template(reader, if method == "POST" { "post" } else { "get" }, scope, lines);
+        let query = self.named(reader, "query", scope, lines);
+        let body = self.named(reader, "body", scope, lines);
+        let headers = self.named(reader, "headers", scope, lines);
+        Some(Call { connection, method, path: path?, query, body, headers, absent: Vec::new(), paginate: None, max_answer: None })
+    }
+
+    fn enrich(&mut self, reader: &Reader<'a>, scope: &Scope, lines: &Lines<'a>) -> Option<Enrich> {
+        let batch = reader.opt_object("batch");
+        let shared = Scope::default().with("key", Binding::Free).with("items", Binding::Free);
+        let call = self.call(reader, if batch.is_some() { &shared } else { scope }, lines);
+        let by = batch.as_ref().and_then(|batch| self.expr(batch, "by", scope, lines));
+        let cache = reader.opt_object("cache").map(|cache| Cache {
+            ttl: cache.duration("for"),
+            since: self.expr(&cache, "since", scope, lines),
+            size: cache.integer("size"),
+        });
+        let paginate = self.paginate(reader, lines);
+        let absent = reader.items("absent").iter().filter_map(|n| n.text()?.parse().ok()).collect();
+        let batch = match (&batch, by) {
+            (Some(batch), by) => Some(Batch { by: by?, rows: batch.integer("rows"), linger: batch.duration("linger") }),
+            (None, _) => None,
+        };
+        let call = Call { absent, paginate, max_answer: reader.opt_size("max_answer"), ..call? };
+        Some(Enrich { call, batch, cache })
+    }
+
+    fn paginate(&mut self, reader: &Reader<'a>, lines: &Lines<'a>) -> Option<Paginate> {
+        let paginate = reader.opt_object("paginate")?;
+        let answer = Scope::default().with("answer", Binding::Free);
+        let pages = paginate.integer("pages");
+        if let Some(url) = self.expr(&paginate, "next", &answer, lines) {
+            return Some(Paginate::Next { url, pages });
+        }
+        if let Some(value) = self.expr(&paginate, "cursor", &answer, lines) {
+            return Some(Paginate::Cursor { value, parameter: paginate.text("parameter"), pages });
+        }
+        if paginate.get("link").is_some_and(|n| n.text() == Some("false")) {
+            self.problem(code::EXCLUSIVE, paginate.place("link"), "`link: false` is no way to paginate");
+        }
+        Some(Paginate::Link { pages })
+    }
+
+    fn download(&mut self, reader: &Reader<'a>, scope: &Scope, lines: &Lines<'a>) -> Option<Download> {
+        let connection = self.connection_of(reader, "connection", "web");
+        let spool = self.connection_of(reader, "spool", "object_store");
+        let url = self.expr(reader, "url", scope, lines);
+        let name = self.expr(reader, "name", scope, lines);
+        let expires = self.expr(reader, "expires", scope, lines);
+        let refresh = reader.opt_object("refresh");
+        match (reader.opt_text("expired"), &refresh) {
+            (Some("refresh"), None) => {
+                self.problem(code::EXCLUSIVE, reader.place("expired"), "`expired: refresh` needs the key `refresh`");
+            }
+            (Some("dead"), Some(_)) => {
+                self.problem(code::EXCLUSIVE, reader.place("expired"), "`expired: dead` and `refresh` exclude each other");
+            }
+            _ => {}
+        }
+        let refresh = match refresh {
+            None => None,
+            Some(refresh) => {
+                let call = self.call(&refresh, scope, lines);
+                let answered = scope.clone().with("answer", Binding::Free);
+                let url = self.expr(&refresh, "url", &answered, lines);
+                Some(Refresh { call: call?, url: url?, margin: refresh.duration("margin"), times: refresh.integer("times") })
+            }
+        };
+        Some(Download { connection, spool, url: url?, name: name?, expires, refresh })
+    }
+
+    fn upload(&mut self, reader: &Reader<'a>, scope: &Scope, lines: &Lines<'a>) -> Option<Upload> {
+        let connection = self.connection_of(reader, "connection", "object_store");
+        let spool = self.connection_of(reader, "spool", "object_store");
+        let file = self.expr(reader, "file", scope, lines);
+        let to = self.template(reader, "to", scope, lines);
+        let content_type = self.expr(reader, "content_type", scope, lines);
+        let bytes = self.expr(reader, "bytes", scope, lines);
+        let sha256 = self.expr(reader, "sha256", scope, lines);
+        let keep = reader.flag("keep");
+        Some(Upload { connection, spool, file: file?, to: to?, content_type, bytes, sha256, keep })
+    }
+
+    /// The expression of a key, checked.
+    pub(super) fn expr(&mut self, reader: &Reader<'a>, key: &str, scope: &Scope, lines: &Lines<'a>) -> Option<Expr> {
+        let (node, expr) = (reader.get(key)?, reader.expr(key)?);
+        self.sees(node, &expr, scope, &|name| lines.why(name));
+        Some(expr)
+    }
+
+    fn template(
+        &mut self,
+        reader: &Reader<'a>,
+        key: &str,
+        scope: &Scope,
+        lines: &Lines<'a>,
+    ) -> Option<crate::expr::Template> {
+        let (node, template) = (reader.get(key)?, reader.template(key)?);
+        for expr in template.expressions() {
+            self.sees(node, expr, scope, &|name| lines.why(name));
+        }
+        Some(template)
+    }
+
+    /// The expressions of a mapping, checked.
+    pub(super) fn named(
+        &mut self,
+        reader: &Reader<'a>,
+        key: &str,
+        scope: &Scope,
+        lines: &Lines<'a>,
+    ) -> IndexMap<String, Expr> {
+        let mut all = IndexMap::new();
+        for entry in reader.entries(key) {
+            let Some(expr) = entry.value.text().and_then(|text| Expr::parse(text).ok()) else { continue };
+            self.sees(&entry.value, &expr, scope, &|name| lines.why(name));
+            all.insert(entry.key.clone(), expr);
+        }
+        all
+    }
+
+    fn exprs(&mut self, reader: &Reader<'a>, key: &str, scope: &Scope, lines: &Lines<'a>) -> IndexMap<Arc<str>, Expr> {
+        self.named(reader, key, scope, lines).into_iter().map(|(name, expr)| (name.into(), expr)).collect()
+    }
+
+    /// What a stage or a block reads: the input, and the index of the stage that it continues.
+    pub(super) fn input(&mut self, reader: &Reader<'a>, lines: &Lines<'a>) -> (Input, Option<usize>) {
+        let last = lines.stages.len().checked_sub(1);
+        let default = (last.map_or(Input::Source, Input::After), last);
+        let Some(node) = reader.get("from") else { return default };
+        let name = node.text().unwrap_or_default();
+        if name == "source" {
+            return (Input::Source, None);
+        }
+        self.reads.insert(name.to_owned());
+        if let Some(index) = lines.stages.iter().position(|s| s.name == name) {
+            return (Input::Produced(index), Some(index));
+        }
+        if lines.names.contains(&name) {
+            let message = format!("the stage `{name}` does not stand above");
+            self.problem(code::UNKNOWN_STAGE, node.span, message).help =
+                Some("`from` points upwards only; move the stage up".into());
+        } else {
+            let mut names: Vec<String> = lines.stages.iter().map(|s| s.name.to_owned()).collect();
+            names.push("source".into());
+            self.unknown(code::UNKNOWN_STAGE, "stage", node, &names);
+        }
+        default
+    }
+
+    pub(super) fn unread(&mut self, name: &str, at: Span, help: &str) {
+        self.problem(code::UNREAD_STAGE, at, format!("nobody reads what the stage `{name}` binds")).help = Some(help.into());
+    }
+}
+
+fn leave(reader: &Reader<'_>) -> Option<Leave> {
+    let text = |key| reader.get(key).and_then(Node::text).map(str::to_owned);
+    (text("transient").map(Leave::Transient))
+        .or_else(|| text("permanent").map(Leave::Permanent))
+        .or_else(|| text("skip").map(Leave::Skip))
+}

@@ -1,0 +1,200 @@
+//! Tables: columns, keys, groups, parents.
+
+use std::sync::Arc;
+
+use connectors::table::{Column, ColumnType, Group, Mode, TableSpec};
+
+use super::super::{Connection, Flush, Table};
+use super::Builder;
+use crate::topology::language::{FLUSH, GROUP, TABLE};
+use crate::topology::node::{Entry, Node};
+use crate::topology::reader::Reader;
+use crate::topology::{code, value};
+
+impl<'a> Builder<'a> {
+    pub(super) fn table(&mut self, entry: &'a Entry) -> Table {
+        let reader = Reader::of(entry, &TABLE);
+        let connection = self.connection_in(&reader, "delta");
+        let mut columns: Vec<Column> = reader.entries("columns").iter().map(column).collect();
+        let key = self.columns(&reader, "key", &columns);
+        let partition = self.columns(&reader, "partition", &columns);
+        let keep = self.columns(&reader, "keep", &columns);
+        self.fit_for_keys(&reader, &columns, &key, &partition, &keep);
+        for index in &key {
+            if let Some(column) = columns.get_mut(*index) {
+                column.nullable = false;
+            }
+        }
+        let mode = if reader.opt_text("mode") == Some("insert") { Mode::Insert } else { Mode::Merge };
+        if mode == Mode::Insert {
+            for name in ["groups", "keep"] {
+                if let Some(entry) = reader.entry(name) {
+                    let message = format!("`{name}` means nothing in a table of mode `insert`: its rows never change");
+                    self.problem(code::INSERT_MODE, entry.at, message);
+                }
+            }
+        }
+        let groups = self.groups(&reader, &columns, &key, &keep);
+        let flush = reader.object("flush", &FLUSH);
+        let path = reader.opt_text("path").unwrap_or(&entry.key);
+        let url = match self.connections.get(&connection) {
+            Some(Connection::Delta(delta)) if !path.contains("://") && !path.starts_with('/') => {
+                format!("{}/{path}", delta.url.trim_end_matches('/'))
+            }
+            _ => path.to_owned(),
+        };
+        Table {
+            spec: Arc::new(TableSpec { name: entry.key.clone(), columns, key, partition, mode, keep, groups }),
+            connection,
+            url,
+            about: reader.text("about").trim().into(),
+            parent: reader.opt_text("parent").map(str::to_owned),
+            flush: Flush {
+                rows: flush.integer("rows"),
+                bytes: flush.opt_size("bytes").unwrap_or(usize::MAX),
+                age: flush.duration("age"),
+            },
+            place: self.place(entry.at, format!("tables.{}", entry.key)),
+        }
+    }
+
+    /// The indexes of the columns that a list names, each once.
+    fn columns(&mut self, reader: &Reader<'a>, name: &str, columns: &[Column]) -> Vec<usize> {
+        let mut indexes = Vec::new();
+        for node in reader.items(name) {
+            match self.column_of(node, columns) {
+                Some(index) if indexes.contains(&index) => {
+                    self.problem(code::DUPLICATE_NAME, node.span, format!("{} stands twice in `{name}`", node.shown()));
+                }
+                Some(index) => indexes.push(index),
+                None => {}
+            }
+        }
+        indexes
+    }
+
+    fn column_of(&mut self, node: &Node, columns: &[Column]) -> Option<usize> {
+        let found = columns.iter().position(|c| Some(c.name.as_str()) == node.text());
+        if found.is_none() && node.text().is_some() {
+            let names: Vec<String> = columns.iter().map(|c| c.name.clone()).collect();
+            self.unknown(code::UNKNOWN_COLUMN, "column", node, &names);
+        }
+        found
+    }
+
+    fn fit_for_keys(&mut self, reader: &Reader<'a>, columns: &[Column], key: &[usize], partition: &[usize], keep: &[usize]) {
+        if key.is_empty() && reader.get("key").is_some_and(|n| n.items().is_empty()) {
+            self.problem(code::KEY_COLUMN, reader.place("key"), "a table needs a key: without one a replay would double its rows");
+        }
+        let what = [("key", key), ("partition", partition)];
+        for (name, indexes) in what {
+            for node in reader.items(name) {
+                let column = columns.iter().enumerate().find(|(_, c)| Some(c.name.as_str()) == node.text());
+                let Some((index, column)) = column.filter(|(i, _)| indexes.contains(i)) else { continue };
+                let _ = index;
+                if matches!(column.kind, ColumnType::Json | ColumnType::Float64) {
+                    let kind = value::kind_name(Some(column.kind));
+                    let message = format!("`{}` is of type `{kind}` and cannot be in the {name}", column.name);
+                    self.problem(code::KEY_COLUMN, node.span, message);
+                }
+            }
+        }
+        if !columns.is_empty() && partition.len() == columns.len() {
+            self.problem(code::KEY_COLUMN, reader.place("partition"), "every column is a partition column: none is left for the files");
+        }
+        for node in reader.items("keep") {
+            let Some(index) = columns.iter().position(|c| Some(c.name.as_str()) == node.text()) else { continue };
+            if keep.contains(&index) && key.contains(&index) {
+                self.problem(code::KEY_COLUMN, node.span, format!("{} is in the key, which never changes", node.shown()));
+            }
+        }
+    }
+
+    /// Every column outside the key and `keep` in exactly one group.
+    fn groups(&mut self, reader: &Reader<'a>, columns: &[Column], key: &[usize], keep: &[usize]) -> Vec<Group> {
+        let outside = |index: &usize| !key.contains(index) && !keep.contains(index);
+        let all: Vec<usize> = (0..columns.len()).filter(|i| outside(i)).collect();
+        let declared = reader.entries("groups");
+        if declared.is_empty() {
+            let group = Group { name: "row".into(), version: None, columns: all.clone() };
+            return if all.is_empty() { Vec::new() } else { vec![group] };
+        }
+        let mut groups: Vec<Group> = Vec::new();
+        let mut rest: Option<usize> = None;
+        for entry in declared {
+            let group = Reader::of(entry, &GROUP);
+            let version = group.get("version").and_then(|node| self.column_of(node, columns));
+            let mut members = self.columns(&group, "columns", columns);
+            if group.get("columns").is_none() {
+                if rest.is_some() {
+                    let message = "only one group may leave out `columns`: it takes all that no other names";
+                    self.problem(code::GROUPS, entry.at, message);
+                }
+                rest = rest.or(Some(groups.len()));
+            }
+            members.extend(version.filter(|v| !members.contains(v)));
+            for index in &members {
+                let name = columns.get(*index).map_or("", |c| c.name.as_str());
+                let other = groups.iter().find(|g| g.columns.contains(index)).map(|g| g.name.clone());
+                let node = group.items("columns").iter().find(|n| n.text() == Some(name)).or(group.get("version"));
+                let span = node.map_or(entry.at, |n| n.span);
+                if let Some(other) = other {
+                    self.problem(code::GROUPS, span, format!("the column `{name}` is in the group `{other}` already"));
+                } else if !outside(index) {
+                    self.problem(code::GROUPS, span, format!("the column `{name}` is in `key` or `keep` and belongs to no group"));
+                }
+            }
+            members.retain(outside);
+            groups.push(Group { name: entry.key.clone(), version, columns: members });
+        }
+        let free: Vec<usize> = all.into_iter().filter(|i| !groups.iter().any(|g| g.columns.contains(i))).collect();
+        match rest.and_then(|index| groups.get_mut(index)) {
+            Some(group) => group.columns.extend(free),
+            None => {
+                for index in free {
+                    let name = columns.get(index).map_or("", |c| c.name.as_str());
+                    let message = format!("the column `{name}` is in no group");
+                    self.problem(code::GROUPS, reader.place("groups"), message).help =
+                        Some("leave out `columns` in one group: it takes all that no other names".into());
+                }
+            }
+        }
+        groups.iter_mut().for_each(|g| g.columns.sort_unstable());
+        groups
+    }
+
+    /// Parents exist, are no circle, and no two tables share a place.
+    pub(super) fn parents(&mut self) {
+        for entry in self.root.entries("tables") {
+            let Some(node) = entry.value.get("parent") else { continue };
+            let Some(parent) = self.table_of(node) else { continue };
+            let mut above = parent;
+            for _ in 0..=self.tables.len() {
+                if above == entry.key {
+                    self.problem(code::PARENT, node.span, format!("the table `{}` is its own parent in the end", entry.key));
+                    break;
+                }
+                match self.tables.get(&above).and_then(|t| t.parent.clone()) {
+                    Some(next) => above = next,
+                    None => break,
+                }
+            }
+        }
+        let urls: Vec<(String, String)> = self.tables.iter().map(|(name, t)| (name.clone(), t.url.clone())).collect();
+        for (index, (name, url)) in urls.iter().enumerate() {
+            if let Some((other, _)) = urls.iter().take(index).find(|(_, u)| u == url) {
+                let span = self.span_of("tables", name);
+                self.problem(code::SAME_PLACE, span, format!("the tables `{other}` and `{name}` have one path"));
+            }
+        }
+    }
+}
+
+fn column(entry: &Entry) -> Column {
+    let (kind, about) = match entry.value.entries() {
+        [inner] => (Some(inner.key.as_str()), inner.value.text().map(str::to_owned)),
+        _ => (entry.value.text(), None),
+    };
+    let (kind, required) = kind.and_then(value::kind).unwrap_or_default();
+    Column { name: entry.key.clone(), kind: kind.unwrap_or(ColumnType::Text), nullable: !required, about }
+}

@@ -1,0 +1,69 @@
+//! Topics and their messages.
+
+use std::sync::Arc;
+
+use super::super::{Field, Topic};
+use super::Builder;
+use super::scope::{Binding, Scope};
+use crate::expr::Expr;
+use crate::topology::code;
+use crate::topology::language::TOPIC;
+use crate::topology::node::{Entry, Node};
+use crate::topology::reader::Reader;
+use crate::topology::value;
+
+impl<'a> Builder<'a> {
+    pub(super) fn topic(&mut self, entry: &'a Entry) -> Topic {
+        let reader = Reader::of(entry, &TOPIC);
+        let connection = self.connection_in(&reader, "kafka");
+        let message = self.message(reader.entries("message"), &format!("topics.{}.message", entry.key));
+        if let Some(key) = reader.get("key")
+            && !message.iter().any(|f| Some(f.name.as_ref()) == key.text())
+        {
+            let names: Vec<String> = message.iter().map(|f| f.name.to_string()).collect();
+            self.unknown(code::UNKNOWN_FIELD, "field", key, &names);
+        }
+        let external = reader.opt_text("external").unwrap_or_default();
+        Topic {
+            name: reader.text("name"),
+            connection,
+            partitions: reader.opt_integer("partitions"),
+            key: reader.opt_text("key").map(str::to_owned),
+            message,
+            external_written: matches!(external, "written" | "both"),
+            external_read: matches!(external, "read" | "both"),
+        }
+    }
+
+    /// The fields of a message, their expressions checked: they see the keys of the incoming message, and the fields above.
+    pub(super) fn message(&mut self, entries: &'a [Entry], path: &str) -> Arc<Vec<Field>> {
+        let mut fields: Vec<Field> = Vec::new();
+        for entry in entries {
+            let (kind_text, expression) = match entry.value.entries() {
+                [inner] => (Some(inner.key.as_str()), Some(&inner.value)),
+                _ => (entry.value.text(), None),
+            };
+            let (kind, required) = kind_text.and_then(value::kind).unwrap_or_default();
+            let expr = expression.and_then(Node::text).and_then(|text| Expr::parse(text).ok());
+            if let (Some(node), Some(expr)) = (expression, &expr) {
+                let scope = Scope { names: Vec::new(), open: true }
+                    .with("event", Binding::event(&fields))
+                    .with("raw", Binding::Free)
+                    .with("source", Binding::source());
+                let below = |name: &str| entries.iter().any(|e| e.key == name);
+                self.sees(node, expr, &scope, &|_| None);
+                // A field that stands below is a mistake of order, not of spelling.
+                if let Some(last) = self.problems.last_mut().filter(|p| p.code == code::UNKNOWN_FIELD) {
+                    let named = expr.paths().iter().filter_map(|p| p.get(1)).find(|n| below(n));
+                    if let Some(name) = named.filter(|n| last.message.ends_with(&format!("`{n}`"))) {
+                        last.help = Some(format!("`event` holds the fields above this one: move `{name}` up"));
+                    }
+                }
+                self.becomes(node, expr, &scope, kind);
+            }
+            let place = self.place(entry.at, format!("{path}.{}", entry.key));
+            fields.push(Field { name: entry.key.as_str().into(), expr, kind, required, place });
+        }
+        Arc::new(fields)
+    }
+}

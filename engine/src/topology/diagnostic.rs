@@ -1,0 +1,288 @@
+//! What is wrong with a topology, where, and what to do about it.
+//!
+//! Each problem has a code that never changes its meaning ([`CODES`]), a position, and where it helps what was expected and
+//! what was probably meant. All problems of a file are reported at once, in the order of their positions. A value that came from
+//! the environment is never shown, only the name of its variable.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::source::{Source, Span};
+
+macro_rules! codes {
+    ($($name:ident = $code:literal, $text:literal;)*) => {
+        /// The codes of all problems, one constant each.
+        pub mod code {
+            $(#[doc = $text] pub const $name: &str = $code;)*
+        }
+        /// Each code with its meaning.
+        pub const CODES: &[(&str, &str)] = &[$(($code, $text)),*];
+    };
+}
+
+codes! {
+    FILE = "E0001", "A file cannot be read.";
+    YAML = "E0100", "The text is not YAML.";
+    UNKNOWN_KEY = "E0101", "A key that the language does not have.";
+    MISSING_KEY = "E0102", "A required key is missing.";
+    WRONG_KIND = "E0103", "A value is not of the kind that is expected there.";
+    DUPLICATE_KEY = "E0104", "A key stands twice in one mapping.";
+    EXCLUSIVE = "E0105", "Keys that exclude each other, or a choice that was not made.";
+    BAD_NAME = "E0106", "A name that is not allowed.";
+    LANGUAGE = "E0107", "A version of the language that this engine does not know.";
+    YAML_FEATURE = "E0108", "A feature of YAML that topologies do not use, or too much of one.";
+    UNSET = "E0110", "A variable of the environment is not set and has no default.";
+    INTERPOLATION = "E0111", "A `${...}` that is not complete.";
+    UNKNOWN_VARIABLE = "E0112", "A `{name}` that `vars` does not declare.";
+    VARIABLE_CYCLE = "E0113", "Variables that need each other.";
+    SETTINGS = "E0114", "A line of the settings file that is not NAME=value.";
+    EXPRESSION = "E0120", "An expression that does not parse.";
+    TEMPLATE = "E0121", "A template that does not parse.";
+    UNKNOWN_CONNECTION = "E0201", "A connection that is not declared.";
+    CONNECTION_KIND = "E0202", "A connection of the wrong kind.";
+    UNKNOWN_TABLE = "E0203", "A table that is not declared.";
+    UNKNOWN_TOPIC = "E0204", "A topic that is not declared.";
+    UNKNOWN_STAGE = "E0205", "A stage that is not declared above.";
+    UNKNOWN_COLUMN = "E0206", "A column that the table does not have.";
+    UNKNOWN_BINDING = "E0207", "A name that is not in sight of an expression.";
+    UNKNOWN_FIELD = "E0208", "A field that a binding or a message does not have.";
+    DUPLICATE_NAME = "E0209", "Two things with one name.";
+    AUTH = "E0210", "An authentication that is only half there.";
+    TIMING = "E0211", "Time limits that contradict each other.";
+    GROUPS = "E0301", "Column groups that overlap, or do not cover the table.";
+    KEY_COLUMN = "E0302", "A column that cannot be a key, a partition or kept.";
+    PARENT = "E0303", "Tables that are parents of each other.";
+    INSERT_MODE = "E0304", "Column groups or kept columns of a table that never updates a row.";
+    SAME_PLACE = "E0305", "Two tables, topics or groups in one place.";
+    TWO_FLOWS = "E0401", "Two flows feed one table.";
+    MISSING_COLUMN = "E0402", "A rows block does not carry a column that every row needs.";
+    NOW = "E0403", "The time of writing in a value that must be the same at a replay.";
+    MISSING_FIELD = "E0404", "A send block does not carry a field that every message needs.";
+    TYPE_MISMATCH = "E0405", "A type that never becomes the other.";
+    UNREAD_STAGE = "E0406", "A stage whose result nobody reads.";
+    UNREAD_TOPIC = "E0407", "A topic that nobody reads.";
+    UNWRITTEN_TOPIC = "E0408", "A topic that nobody writes.";
+    DEDUP_TABLE = "E0409", "A dedup that cannot be read back from its table.";
+    RETRY = "E0410", "A retry policy that is missing or cannot work.";
+    EXACTLY_ONCE = "E0411", "A flow that cannot be one transaction.";
+    NO_OUTPUT = "W0505", "A flow that writes nothing.";
+    UNUSED = "W0501", "Something declared that nothing uses.";
+    FILES_AND_TABLES = "W0502", "A flow that moves files and feeds tables.";
+    SPLIT_SPOOL = "W0503", "A local spool that several flows share.";
+    SELF_LOOP = "W0504", "A flow that writes the topic it reads.";
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The topology does not start.
+    Error,
+    /// It starts, but probably not as meant.
+    Warning,
+}
+
+/// Where a problem is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The file.
+    pub file: Arc<str>,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// How many characters it covers.
+    pub length: usize,
+}
+
+/// One problem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Which problem; one of [`CODES`].
+    pub code: &'static str,
+    /// How bad it is: codes with a `W` are warnings.
+    pub severity: Severity,
+    /// What it is, with the names of this case.
+    pub message: String,
+    /// Where it is.
+    pub position: Position,
+    /// What would be right there.
+    pub expected: Option<String>,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// A problem at a span of a source.
+    pub fn new(code: &'static str, source: &Source, span: Span, message: impl Into<String>) -> Self {
+        let (line, column) = source.position(span.start);
+        let severity = if code.starts_with('W') { Severity::Warning } else { Severity::Error };
+        let position = Position { file: source.name.clone(), line, column, length: source.length(span) };
+        Diagnostic { code, severity, message: message.into(), position, expected: None, help: None }
+    }
+
+    /// Adds what would be right.
+    #[must_use]
+    pub fn expected(mut self, text: impl Into<String>) -> Self {
+        self.expected = Some(text.into());
+        self
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn help(mut self, text: impl Into<String>) -> Self {
+        self.help = Some(text.into());
+        self
+    }
+
+    /// Adds the nearest of the names that would be right, or all of them where none is near and they are few.
+    #[must_use]
+    pub fn nearest<'a>(self, given: &str, names: impl IntoIterator<Item = &'a str>) -> Self {
+        let names: Vec<&str> = names.into_iter().collect();
+        if let Some(name) = nearest(given, names.iter().copied()) {
+            return self.help(format!("did you mean `{name}`?"));
+        }
+        match names.len() {
+            0 => self,
+            1..=12 => self.expected(format!("one of `{}`", names.join("`, `"))),
+            _ => self,
+        }
+    }
+}
+
+/// The problems of one load, with the texts they point into.
+#[derive(Clone, Debug, Default)]
+pub struct Diagnostics {
+    /// The problems, by position.
+    pub items: Vec<Diagnostic>,
+    /// The files.
+    pub sources: Vec<Source>,
+}
+
+impl Diagnostics {
+    /// Sorts problems by position and drops repetitions.
+    pub fn new(mut items: Vec<Diagnostic>, sources: Vec<Source>) -> Self {
+        items.sort_by(|a, b| (&a.position, a.code, &a.message).cmp(&(&b.position, b.code, &b.message)));
+        items.dedup();
+        Diagnostics { items, sources }
+    }
+
+    /// Whether one of them keeps the topology from starting.
+    pub fn has_errors(&self) -> bool {
+        self.items.iter().any(|d| d.severity == Severity::Error)
+    }
+
+    /// All of them as a person reads them.
+    pub fn render(&self) -> String {
+        render(&self.items, &self.sources)
+    }
+
+    /// All of them as a program reads them.
+    pub fn to_json(&self) -> Value {
+        Value::Array(self.items.iter().map(to_json).collect())
+    }
+}
+
+impl std::fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.render())
+    }
+}
+
+impl std::error::Error for Diagnostics {}
+
+/// Shows problems with the lines they are in.
+pub fn render(diagnostics: &[Diagnostic], sources: &[Source]) -> String {
+    let mut out = String::new();
+    for diagnostic in diagnostics {
+        let Position { file, line, column, length } = &diagnostic.position;
+        let word = if diagnostic.severity == Severity::Error { "error" } else { "warning" };
+        let number = line.to_string();
+        let margin = " ".repeat(number.len());
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "{word}[{}]: {}", diagnostic.code, diagnostic.message);
+        let _ = writeln!(out, "{margin}--> {file}:{line}:{column}");
+        let text = sources.iter().find(|s| s.name == *file).map_or("", |s| s.line(*line));
+        if !text.trim().is_empty() {
+            let indent: String = text.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            let _ = writeln!(out, "{margin} |\n{number} | {text}\n{margin} | {indent}{}", "^".repeat(*length));
+        }
+        if let Some(expected) = &diagnostic.expected {
+            let _ = writeln!(out, "{margin} = expected: {expected}");
+        }
+        if let Some(help) = &diagnostic.help {
+            let _ = writeln!(out, "{margin} = help: {help}");
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn to_json(diagnostic: &Diagnostic) -> Value {
+    let Position { file, line, column, length } = &diagnostic.position;
+    json!({
+        "code": diagnostic.code,
+        "severity": if diagnostic.severity == Severity::Error { "error" } else { "warning" },
+        "message": diagnostic.message,
+        "file": file.as_ref(), "line": line, "column": column, "length": length,
+        "expected": diagnostic.expected,
+        "help": diagnostic.help,
+    })
+}
+
+/// The name that `given` was probably meant to be: at most a third of it wrong.
+pub fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (given.chars().count() / 3).max(1);
+    let scored = names.into_iter().map(|name| (distance(&given.to_lowercase(), &name.to_lowercase()), name));
+    scored.filter(|(d, _)| *d <= limit).min_by_key(|(d, _)| *d).map(|(_, name)| name)
+}
+
+/// How many letters must be added, dropped, changed or swapped with the next.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, y) in b.iter().enumerate() {
+            let mut best = (above[j] + usize::from(x != y)).min(above[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
+                best = best.min(before[j - 1] + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut above, row);
+    }
+    above.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_finds_slips_and_nothing_else() {
+        for (given, found) in [("tpoic", Some("topic")), ("topics", Some("topic")), ("Group", Some("group")), ("x", None), ("retries", None)] {
+            assert_eq!(nearest(given, ["topic", "group", "retry_policy"]), found, "{given}");
+        }
+    }
+
+    #[test]
+    fn renders_like_a_compiler() {
+        let source = Source::new("a.yaml", "flows:\n  one: {tpoic: x}\n");
+        let problem = Diagnostic::new(code::UNKNOWN_KEY, &source, Span { start: 15, end: 20 }, "unknown key `tpoic`");
+        let all = Diagnostics::new(vec![problem.nearest("tpoic", ["topic"])], vec![source]);
+        let expected = "error[E0101]: unknown key `tpoic`\n --> a.yaml:2:9\n  |\n2 |   one: {tpoic: x}\n  |         ^^^^^\n  \
+                        = help: did you mean `topic`?\n\n";
+        assert_eq!(all.render(), expected);
+        assert_eq!(all.to_json()[0]["line"], 2);
+    }
+
+    #[test]
+    fn codes_are_unique() {
+        let mut codes: Vec<_> = CODES.iter().map(|(c, _)| c).collect();
+        codes.dedup();
+        assert_eq!(codes.len(), CODES.len());
+    }
+}

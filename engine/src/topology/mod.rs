@@ -1,0 +1,125 @@
+//! Topologies: from a YAML file to a checked [`Plan`], or to everything that is wrong with it.
+//!
+//! Loading has steps that never mix. The text becomes a tree whose every key and value knows its place ([`node`]). The environment and
+//! the settings file are put into its texts ([`env`](Environment)). The tree is brought to the form that [`language`] declares. Then
+//! [`crate::plan`] resolves names, checks what depends on more than one place and builds the plan. Nothing is connected, and
+//! nothing but the two files is read, so a check needs no network. All problems are reported at once, with positions.
+//!
+//! ```
+//! use engine::topology::{Environment, load_str};
+//!
+//! let text = "topology: t\nlanguage: 1\nflows: {a: {sorce: {}}}\n";
+//! let problems = load_str("t.yaml", text, &Environment::default(), "data").unwrap_err();
+//! assert_eq!(problems.items[0].message, "a flow needs the key `source`");
+//! assert_eq!(problems.items[1].help.as_deref(), Some("did you mean `source`?"));
+//! ```
+
+use std::path::Path;
+
+use crate::plan::{self, Plan};
+
+mod conform;
+mod diagnostic;
+mod env;
+pub mod language;
+pub mod node;
+pub mod reader;
+pub mod schema;
+pub mod shape;
+mod source;
+pub mod value;
+mod vars;
+
+#[cfg(test)]
+mod tests;
+
+pub use diagnostic::{CODES, Diagnostic, Diagnostics, Position, Severity, code, nearest, render};
+pub use env::Environment;
+pub use source::{Source, Span};
+
+/// A topology that can start.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What it compiles to.
+    pub plan: Plan,
+    /// What is probably not as meant.
+    pub warnings: Diagnostics,
+}
+
+/// Loads a topology with the settings file beside it (`<stem>.env`, if there is one). `data` is what `{data}` means.
+pub fn load(path: &Path, environment: &Environment, data: &Path) -> Result<Loaded, Diagnostics> {
+    let name = path.display().to_string();
+    let text = read(path).map_err(|problem| Diagnostics::new(vec![problem], Vec::new()))?;
+    let mut problems = Vec::new();
+    let settings_path = path.with_extension("env");
+    let mut settings = None;
+    if settings_path.is_file() {
+        match read(&settings_path) {
+            Ok(text) => settings = Some(Source::new(settings_path.display().to_string(), text)),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    load_sources(Source::new(name, text), settings, environment, &data.display().to_string(), problems)
+}
+
+/// Loads a topology from a text, without a settings file. `name` stands for its path.
+pub fn load_str(name: &str, text: &str, environment: &Environment, data: &str) -> Result<Loaded, Diagnostics> {
+    load_sources(Source::new(name, text), None, environment, data, Vec::new())
+}
+
+/// The file of the simulation that a topology names, found without checking the rest: what a simulation provides is known
+/// before its topology is loaded.
+pub fn simulation_of(path: &Path) -> Result<Option<std::path::PathBuf>, Diagnostics> {
+    let failed = |problem| Diagnostics::new(vec![problem], Vec::new());
+    let source = Source::new(path.display().to_string(), read(path).map_err(failed)?);
+    let tree = node::parse(&source, &mut Vec::new()).map_err(|p| Diagnostics::new(vec![p], vec![source.clone()]))?;
+    let named = tree.get("simulation").and_then(node::Node::text);
+    Ok(named.map(|file| path.parent().unwrap_or(Path::new("")).join(file)))
+}
+
+fn read(path: &Path) -> Result<String, Diagnostic> {
+    let source = Source::new(path.display().to_string(), "");
+    let failed = |why: String| Diagnostic::new(code::FILE, &source, Span::at(0), format!("cannot read {}: {why}", path.display()));
+    let bytes = std::fs::read(path).map_err(|e| failed(e.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|e| failed(e.to_string()))?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+fn load_sources(
+    source: Source,
+    settings: Option<Source>,
+    environment: &Environment,
+    data: &str,
+    mut problems: Vec<Diagnostic>,
+) -> Result<Loaded, Diagnostics> {
+    let environment = match &settings {
+        Some(file) => environment.clone().with_settings(file, &mut problems),
+        None => environment.clone(),
+    };
+    let plan = match node::parse(&source, &mut problems) {
+        Ok(tree) => build(tree, &environment, &source, data, &mut problems),
+        Err(problem) => {
+            problems.push(problem);
+            None
+        }
+    };
+    let sources = std::iter::once(source).chain(settings).collect();
+    let all = Diagnostics::new(problems, sources);
+    match plan {
+        Some(plan) if !all.has_errors() => Ok(Loaded { plan, warnings: all }),
+        _ => Err(all),
+    }
+}
+
+fn build(
+    mut tree: node::Node,
+    environment: &Environment,
+    source: &Source,
+    data: &str,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<Plan> {
+    env::interpolate(&mut tree, environment, source, problems);
+    let vars = vars::Vars::new(tree.get("vars"), data, source, problems);
+    conform::conform(&mut tree, &language::TOPOLOGY, &vars, source, problems);
+    plan::build(&tree, source, problems)
+}

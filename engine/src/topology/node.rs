@@ -1,0 +1,354 @@
+//! YAML text as a tree in which every key and value knows where it stands.
+//!
+//! One document, YAML 1.2. Anchors, aliases and merge keys (`<<`) are resolved here, within a budget of nodes, so that a small file
+//! cannot become a large tree. Tags and keys that are not text are refused. A duplicate key is a problem of its own and does not
+//! hide others; a syntax error ends the reading.
+
+use std::collections::HashMap;
+
+use serde_saphyr::granit_parser::{Event, Options, Parser, ScalarStyle};
+
+use super::diagnostic::{Diagnostic, code};
+use super::source::{Source, Span};
+
+/// The most nodes of one file, aliases resolved.
+const MAX_NODES: usize = 200_000;
+/// The deepest nesting.
+const MAX_DEPTH: usize = 64;
+/// The longest file.
+const MAX_BYTES: usize = 8 << 20;
+
+/// A value with its place.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Where it stands.
+    pub span: Span,
+    /// What it is.
+    pub value: Value,
+}
+
+/// What a node is.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// Nothing: `key:`, `~`, `null`, or a variable that is not set.
+    Null,
+    /// Text, whatever it will be read as.
+    Scalar(Scalar),
+    /// A list.
+    List(Vec<Node>),
+    /// A mapping, in the order of the file.
+    Map(Vec<Entry>),
+}
+
+/// A text.
+#[derive(Clone, Debug)]
+pub struct Scalar {
+    /// The text, interpolated.
+    pub text: String,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// Where a text came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It stands in the file.
+    Written,
+    /// A part of it came from the environment.
+    Part,
+    /// All of it came from the environment, through the variable of this name.
+    Whole(String),
+}
+
+/// A key and its value.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key stands.
+    pub at: Span,
+    /// The value.
+    pub value: Node,
+}
+
+impl Node {
+    /// The entries of a mapping; none of anything else.
+    pub fn entries(&self) -> &[Entry] {
+        if let Value::Map(entries) = &self.value { entries } else { &[] }
+    }
+
+    /// The elements of a list; none of anything else.
+    pub fn items(&self) -> &[Node] {
+        if let Value::List(items) = &self.value { items } else { &[] }
+    }
+
+    /// The text of a scalar.
+    pub fn text(&self) -> Option<&str> {
+        if let Value::Scalar(scalar) = &self.value { Some(&scalar.text) } else { None }
+    }
+
+    /// The entry of a key, unless its value is null.
+    pub fn entry(&self, key: &str) -> Option<&Entry> {
+        self.entries().iter().find(|e| e.key == key && !e.value.is_null())
+    }
+
+    /// The value of a key, unless it is null.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        self.entry(key).map(|e| &e.value)
+    }
+
+    /// Whether it is nothing.
+    pub fn is_null(&self) -> bool {
+        matches!(self.value, Value::Null)
+    }
+
+    /// What an error calls it; never a value of the environment.
+    pub fn shown(&self) -> String {
+        match &self.value {
+            Value::Null => "nothing".into(),
+            Value::List(_) => "a list".into(),
+            Value::Map(_) => "a mapping".into(),
+            Value::Scalar(Scalar { origin: Origin::Whole(name), .. }) => format!("the value of `{name}`"),
+            Value::Scalar(Scalar { origin: Origin::Part, .. }) => "a value of the environment".into(),
+            Value::Scalar(Scalar { text, .. }) => format!("`{}`", text.chars().take(60).collect::<String>()),
+        }
+    }
+
+    /// Where a byte of the text of a scalar stands in the file. Quotes, escapes, indents and folds lie between the two; they are
+    /// bridged by matching the characters that are not blank. What came from the environment stands where its `${` stands.
+    pub fn locate(&self, source: &Source, offset: usize, length: usize) -> Span {
+        let raw = source.text.get(self.span.start..self.span.end).unwrap_or("");
+        let Value::Scalar(Scalar { text, origin: Origin::Written }) = &self.value else { return self.span };
+        let header = if raw.starts_with(['|', '>']) { raw.find('\n').unwrap_or(0) } else { 0 };
+        let mut rest = raw.char_indices().skip_while(|(at, _)| *at < header);
+        let mut last = None;
+        for (at, wanted) in text.char_indices().filter(|(_, c)| !c.is_whitespace()) {
+            let Some((found, _)) = rest.find(|(_, c)| *c == wanted) else { break };
+            let start = self.span.start + found;
+            if at >= offset {
+                return Span { start, end: start + length };
+            }
+            last = Some(start + wanted.len_utf8());
+        }
+        last.map_or(self.span, Span::at)
+    }
+
+    fn size(&self) -> usize {
+        1 + match &self.value {
+            Value::List(items) => items.iter().map(Node::size).sum(),
+            Value::Map(entries) => entries.iter().map(|e| e.value.size()).sum(),
+            _ => 0,
+        }
+    }
+
+    fn depth(&self) -> usize {
+        1 + match &self.value {
+            Value::List(items) => items.iter().map(Node::depth).max().unwrap_or(0),
+            Value::Map(entries) => entries.iter().map(|e| e.value.depth()).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    /// Puts the whole tree at one place: what a variable of the environment holds stands where the variable is named.
+    pub fn place_at(&mut self, span: Span) {
+        self.span = span;
+        match &mut self.value {
+            Value::List(items) => items.iter_mut().for_each(|n| n.place_at(span)),
+            Value::Map(entries) => entries.iter_mut().for_each(|e| {
+                e.at = span;
+                e.value.place_at(span);
+            }),
+            _ => {}
+        }
+    }
+}
+
+/// Reads the one document of a source. Problems that do not end the reading go to `problems`.
+pub fn parse(source: &Source, problems: &mut Vec<Diagnostic>) -> Result<Node, Diagnostic> {
+    if source.text.len() > MAX_BYTES {
+        return Err(Diagnostic::new(code::YAML_FEATURE, source, Span::at(0), "the file is longer than 8 MiB"));
+    }
+    let mut options = Options::default();
+    options.set_emit_comments(false);
+    options.disallow_directives = true;
+    options.flow_nesting_limit = MAX_DEPTH;
+    options.block_nesting_limit = MAX_DEPTH;
+    let parser = Parser::new_from_str_with_options(&source.text, options);
+    let mut reading = Reading { source, parser, anchors: HashMap::new(), nodes: 0, problems };
+    let mut document = None;
+    while let Some((event, span)) = reading.next()? {
+        match event {
+            Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
+            Event::DocumentStart(..) if document.is_some() => {
+                return Err(reading.refuse(span, "a topology is one document").help("remove the second `---`"));
+            }
+            Event::DocumentStart(..) => {}
+            event => document = Some(reading.node(event, span, 0)?),
+        }
+    }
+    Ok(document.unwrap_or(Node { span: Span::at(0), value: Value::Null }))
+}
+
+struct Reading<'a> {
+    source: &'a Source,
+    parser: Parser<'a, serde_saphyr::granit_parser::StrInput<'a>>,
+    anchors: HashMap<usize, Node>,
+    nodes: usize,
+    problems: &'a mut Vec<Diagnostic>,
+}
+
+impl<'a> Reading<'a> {
+    fn next(&mut self) -> Result<Option<(Event<'a>, Span)>, Diagnostic> {
+        match self.parser.next_event() {
+            None => Ok(None),
+            Some(Ok((event, span))) => {
+                let start = span.start.byte_offset().unwrap_or(0);
+                Ok(Some((event, Span { start, end: span.end.byte_offset().unwrap_or(start).max(start) })))
+            }
+            Some(Err(error)) => {
+                let at = error.marker().byte_offset().unwrap_or(self.source.text.len());
+                Err(Diagnostic::new(code::YAML, self.source, Span::at(at), format!("not YAML: {}", error.info())))
+            }
+        }
+    }
+
+    fn refuse(&self, span: Span, message: &str) -> Diagnostic {
+        Diagnostic::new(code::YAML_FEATURE, self.source, span, message)
+    }
+
+    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Diagnostic> {
+        self.nodes += 1;
+        if self.nodes > MAX_NODES || depth > MAX_DEPTH {
+            return Err(self.refuse(span, "too many nodes, or too deep"));
+        }
+        let (node, anchor, tag) = match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let plain = style == ScalarStyle::Plain;
+                let value = if plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL") {
+                    Value::Null
+                } else {
+                    Value::Scalar(Scalar { text: text.into_owned(), origin: Origin::Written })
+                };
+                (Node { span, value }, anchor, tag.is_some())
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                let mut items = Vec::new();
+                while let Some((event, at)) = self.next()? {
+                    if event == Event::SequenceEnd {
+                        break;
+                    }
+                    items.push(self.node(event, at, depth + 1)?);
+                }
+                (Node { span, value: Value::List(items) }, anchor, tag.is_some())
+            }
+            Event::MappingStart(_, anchor, tag) => (self.mapping(span, depth)?, anchor, tag.is_some()),
+            Event::Alias(id) => {
+                let Some(node) = self.anchors.get(&id).cloned() else {
+                    return Err(self.refuse(span, "an alias inside its own anchor"));
+                };
+                self.nodes += node.size();
+                if self.nodes > MAX_NODES || depth + node.depth() > MAX_DEPTH {
+                    return Err(self.refuse(span, "aliases make this file too large"));
+                }
+                (node, 0, false)
+            }
+            other => return Err(self.refuse(span, &format!("unexpected {other:?}"))),
+        };
+        if tag {
+            return Err(self.refuse(span, "tags (`!name` before a value) are not part of the language"));
+        }
+        if anchor != 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        Ok(node)
+    }
+
+    fn mapping(&mut self, span: Span, depth: usize) -> Result<Node, Diagnostic> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut merged: Vec<Entry> = Vec::new();
+        while let Some((event, at)) = self.next()? {
+            let key = match event {
+                Event::MappingEnd => break,
+                Event::Scalar(text, _, 0, None) => text.into_owned(),
+                _ => return Err(self.refuse(at, "a key must be plain text")),
+            };
+            let Some((event, value_at)) = self.next()? else { break };
+            let value = self.node(event, value_at, depth + 1)?;
+            if key == "<<" {
+                merged.extend(self.merge_source(&value)?);
+            } else if let Some(first) = entries.iter().find(|e| e.key == key) {
+                let line = self.source.position(first.at.start).0;
+                let message = format!("the key `{key}` stands twice, first in line {line}");
+                self.problems.push(Diagnostic::new(code::DUPLICATE_KEY, self.source, at, message));
+            } else {
+                entries.push(Entry { key, at, value });
+            }
+        }
+        for entry in merged {
+            if !entries.iter().any(|e| e.key == entry.key) {
+                entries.push(entry);
+            }
+        }
+        Ok(Node { span, value: Value::Map(entries) })
+    }
+
+    fn merge_source(&self, node: &Node) -> Result<Vec<Entry>, Diagnostic> {
+        match &node.value {
+            Value::Map(entries) => Ok(entries.clone()),
+            Value::List(items) if items.iter().all(|n| matches!(n.value, Value::Map(_))) => {
+                Ok(items.iter().flat_map(|n| n.entries().iter().cloned()).collect())
+            }
+            _ => Err(self.refuse(node.span, "`<<` takes a mapping, or a list of mappings")),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Node, Vec<Diagnostic>) {
+        let mut problems = Vec::new();
+        (parse(&Source::new("t.yaml", text), &mut problems).unwrap(), problems)
+    }
+
+    #[test]
+    fn keys_and_values_know_their_place() {
+        let text = "a: 1\nb:\n  - {c: 'x y', d: null}\n";
+        let (node, _) = read(text);
+        let list = node.get("b").unwrap();
+        let c = list.items()[0].entry("c").unwrap();
+        assert_eq!(&text[c.at.start..c.at.end], "c");
+        assert_eq!(&text[c.value.span.start..c.value.span.end], "'x y'");
+        assert!(list.items()[0].get("d").is_none());
+    }
+
+    #[test]
+    fn offsets_inside_text_are_found_in_the_file() {
+        let cases = [("a: foo + bar", '+'), ("a: 'foo + bar'", '+'), ("a: >-\n   foo\n   + bar\n", '+'), ("a: \"f\\\"o + bar\"", '+')];
+        for (text, wanted) in cases {
+            let source = Source::new("t", text);
+            let (node, _) = read(text);
+            let value = node.get("a").unwrap();
+            let offset = value.text().unwrap().find(wanted).unwrap();
+            let span = value.locate(&source, offset, 1);
+            assert_eq!(&text[span.start..span.end], "+", "{text}");
+        }
+    }
+
+    #[test]
+    fn aliases_and_merge_keys_are_resolved_within_a_budget() {
+        let (node, _) = read("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: *a\n");
+        assert_eq!(node.get("b").unwrap().get("x").unwrap().text(), Some("1"));
+        assert_eq!(node.get("b").unwrap().get("y").unwrap().text(), Some("3"));
+        assert_eq!(node.get("c").unwrap().get("y").unwrap().text(), Some("2"));
+        let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for i in 1..10 {
+            let before = format!("*a{}", i - 1);
+            bomb += &format!("a{i}: &a{i} [{}]\n", vec![before; 10].join(", "));
+        }
+        let error = parse(&Source::new("t", bomb), &mut Vec::new()).unwrap_err();
+        assert_eq!(error.code, code::YAML_FEATURE);
+    }
+}

@@ -1,0 +1,67 @@
+//! A text with its line index: from byte offsets to lines and columns that a person can find.
+
+use std::sync::Arc;
+
+/// A part of a text, as byte offsets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// The first byte.
+    pub start: usize,
+    /// The byte after the last.
+    pub end: usize,
+}
+
+impl Span {
+    /// The span of one byte offset.
+    pub fn at(offset: usize) -> Self {
+        Span { start: offset, end: offset }
+    }
+}
+
+/// A file as it was read.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Its name, as it is shown.
+    pub name: Arc<str>,
+    /// Its text.
+    pub text: String,
+    /// The byte offset of the start of each line.
+    lines: Vec<usize>,
+}
+
+impl Source {
+    /// Indexes the lines of `text`.
+    pub fn new(name: impl Into<Arc<str>>, text: impl Into<String>) -> Self {
+        let text = text.into();
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Source { name: name.into(), text, lines }
+    }
+
+    /// The line and the column of a byte offset, both from 1; columns count characters.
+    ///
+    /// ```
+    /// let source = engine::topology::Source::new("a.yaml", "é: 1\nb: 2\n");
+    /// assert_eq!(source.position(4), (1, 4));
+    /// assert_eq!(source.position(6), (2, 1));
+    /// ```
+    pub fn position(&self, offset: usize) -> (usize, usize) {
+        let offset = offset.min(self.text.len());
+        let line = self.lines.partition_point(|start| *start <= offset).max(1);
+        let start = self.lines.get(line - 1).copied().unwrap_or(0);
+        let column = self.text.char_indices().skip_while(|(at, _)| *at < start).take_while(|(at, _)| *at < offset);
+        (line, column.count() + 1)
+    }
+
+    /// The text of a line, from 1, without its end.
+    pub fn line(&self, number: usize) -> &str {
+        let start = self.lines.get(number.saturating_sub(1)).copied().unwrap_or(self.text.len());
+        let rest = self.text.get(start..).unwrap_or("");
+        rest.split('\n').next().unwrap_or("").trim_end_matches('\r')
+    }
+
+    /// How many characters of its first line a span covers, at least one.
+    pub fn length(&self, span: Span) -> usize {
+        let text = self.text.get(span.start..span.end.max(span.start)).unwrap_or("");
+        text.split('\n').next().unwrap_or("").trim_end().chars().count().max(1)
+    }
+}

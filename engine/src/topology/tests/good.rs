@@ -1,0 +1,131 @@
+//! One topology that uses every key becomes the plan that is meant.
+
+use std::time::Duration;
+
+use connectors::table::Mode;
+
+use super::super::{Environment, Loaded, load, load_str};
+use crate::plan::{Auth, Connection, Input, Leave, Paginate, SourceKind, StageKind, Status, Trigger};
+
+pub(super) const GOOD: &str = include_str!("good.yaml");
+
+pub(super) fn environment() -> Environment {
+    [("PASSWORD", "hunter2")].into_iter().collect()
+}
+
+fn good() -> Loaded {
+    load_str("dir/good.yaml", GOOD, &environment(), "/d").unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+#[test]
+fn has_no_warnings() {
+    assert_eq!(good().warnings.render(), "");
+}
+
+#[test]
+fn uses_every_key_of_the_language() {
+    let schema = super::super::schema::schema();
+    let source = super::super::Source::new("", GOOD);
+    let tree = super::super::node::parse(&source, &mut Vec::new()).unwrap();
+    let mut used = Vec::new();
+    keys(&tree, &mut used);
+    // `link` as a key, and what excludes what is used, stand in the other cases.
+    let elsewhere = ["forgets", "permanent", "link", "next"];
+    for (name, shape) in schema["$defs"].as_object().unwrap() {
+        for key in shape["properties"].as_object().unwrap().keys() {
+            assert!(used.contains(key) || elsewhere.contains(&key.as_str()), "{name}.{key} is not used");
+        }
+    }
+}
+
+fn keys(node: &super::super::node::Node, out: &mut Vec<String>) {
+    for entry in node.entries() {
+        out.push(entry.key.clone());
+        keys(&entry.value, out);
+    }
+    node.items().iter().for_each(|n| keys(n, out));
+}
+
+#[test]
+fn connections() {
+    let plan = good().plan;
+    let Connection::Kafka(kafka) = &plan.connections["bus"] else { panic!() };
+    assert_eq!((kafka.brokers.as_deref(), kafka.ca.as_deref()), (None, Some("/d/ca.pem")));
+    assert_eq!((kafka.partitions, kafka.create, kafka.heartbeat), (12, true, Some(Duration::from_secs(3))));
+    assert_eq!(kafka.producer["linger.ms"], "10");
+    let Connection::Http(http) = &plan.connections["api"] else { panic!() };
+    assert!(matches!(&http.auth, Auth::Basic(user, _) if user == "me"));
+    assert_eq!((http.url.as_str(), http.timeout, http.rate), ("https://api.example.com/v1", Duration::from_secs(10), Some((12.5, 5))));
+    assert_eq!(http.classify.len(), 2);
+    let Connection::Web(web) = &plan.connections["hosts"] else { panic!() };
+    assert_eq!((web.allow.len(), web.max_size, web.types["jpg"].len()), (2, 1 << 30, 2));
+    let Connection::ObjectStore(files) = &plan.connections["files"] else { panic!() };
+    assert_eq!((files.url.as_str(), files.options.len()), ("/d/files", 1));
+    assert!(!format!("{plan:?}").contains("hunter2"));
+}
+
+#[test]
+fn the_environment_is_read_as_the_kind_that_is_expected() {
+    let values = [("PASSWORD", "x"), ("HOSTS", "a.example, b.example,c.example"), ("DELAYS", "[60]"), ("TOKEN", "t"), ("FILES", "az://c")];
+    let plan = load_str("good.yaml", GOOD, &values.into_iter().collect(), "/d").unwrap().plan;
+    let Connection::Web(web) = &plan.connections["hosts"] else { panic!() };
+    assert_eq!(web.allow, ["a.example", "b.example", "c.example"]);
+    assert_eq!(plan.flows[0].source.retry.delays, [(Duration::from_secs(60), "orders.retry.1m".to_owned())]);
+    let Connection::Http(http) = &plan.connections["api"] else { panic!() };
+    assert!(matches!(http.auth, Auth::Token(_)));
+}
+
+#[test]
+fn tables() {
+    let plan = good().plan;
+    let orders = &plan.tables["orders"];
+    assert_eq!((orders.url.as_str(), orders.parent.as_deref(), orders.flush.rows), ("/d/tables/all_orders", Some("shops"), 10));
+    assert_eq!((&orders.spec.key[..], &orders.spec.partition[..], &orders.spec.keep[..]), (&[0][..], &[1][..], &[8][..]));
+    let groups: Vec<_> = orders.spec.groups.iter().map(|g| (g.name.as_str(), g.version, g.columns.clone())).collect();
+    assert_eq!(groups, [("api", Some(7), vec![1, 5, 6, 7]), ("shop", Some(3), vec![2, 3, 4])]);
+    assert_eq!(plan.tables["order_lines"].url, "/elsewhere/lines");
+    assert_eq!(plan.tables["order_lines"].spec.mode, Mode::Insert);
+    assert_eq!(plan.tables["shops"].url, "/d/tables/shops");
+}
+
+#[test]
+fn flows() {
+    let plan = good().plan;
+    assert_eq!(plan.simulation.as_deref(), Some(std::path::Path::new("dir/sim/orders.yaml")));
+    let flow = &plan.flows[0];
+    assert!(matches!(&flow.source.kind, SourceKind::Topic { topic, group, .. } if topic == "orders.raw" && group == "orders-main"));
+    let delays: Vec<_> = flow.source.retry.delays.iter().map(|(_, topic)| topic.as_str()).collect();
+    assert_eq!(delays, ["orders.retry.5m", "orders.retry.10m", "orders.retry.1h"]);
+    assert_eq!(flow.source.message.iter().filter(|f| f.required).count(), 3);
+    let inputs: Vec<_> = flow.stages.iter().map(|s| s.input).collect();
+    use Input::{After, Produced, Source};
+    assert_eq!(inputs, [Source, After(0), After(1), After(2), Produced(3), Produced(3), Produced(3), After(6)]);
+    assert!(matches!(&flow.stages[1].kind, StageKind::Filter { otherwise: Leave::Skip(why), .. } if why == "no date"));
+    assert!(matches!(&flow.stages[2].kind, StageKind::Dedup { table: Some(t), .. } if (t.key, t.at) == (0, Some(1))));
+    let StageKind::Enrich(order) = &flow.stages[3].kind else { panic!() };
+    assert!(matches!(&order.call.paginate, Some(Paginate::Cursor { parameter, pages: 5, .. }) if parameter == "after"));
+    assert_eq!((order.call.method, &order.call.absent[..], order.call.max_answer), ("GET", &[404][..], Some(2 << 20)));
+    let triggers: Vec<_> = flow.rows.iter().map(|r| r.trigger.clone()).collect();
+    let all = vec![Status::Done, Status::Skipped, Status::Retried, Status::Dead];
+    use Trigger::{Documents, Outcomes};
+    assert_eq!(triggers, [Documents(Source), Documents(Produced(5)), Documents(After(7)), Outcomes(all)]);
+    assert_eq!(flow.sends[0].key.as_ref().map(|e| e.text()), Some("event.id"));
+    assert!(flow.exactly_once);
+    assert_eq!(flow.stages[3].place.to_string(), "dir/good.yaml:125:7 flows.orders.stages.order");
+    assert!(matches!(&plan.flows[2].source.kind, SourceKind::File { path } if path == std::path::Path::new("/d/backfill")));
+    let StageKind::Upload(upload) = &plan.flows[1].stages[1].kind else { panic!() };
+    assert!(upload.keep);
+}
+
+#[test]
+fn the_settings_file_beside_it_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.yaml");
+    std::fs::write(&path, GOOD).unwrap();
+    let data = dir.path().join("data");
+    let problems = load(&path, &Environment::default(), &data).unwrap_err();
+    assert_eq!(problems.items[0].message, "the variable `PASSWORD` is not set");
+    std::fs::write(dir.path().join("t.env"), "PASSWORD='x'\nORDERS_PREFIX=p\n").unwrap();
+    let plan = load(&path, &Environment::default(), &data).unwrap().plan;
+    assert_eq!(plan.topics["raw"].name, "p.raw");
+}

@@ -1,0 +1,5 @@
+//! The language as a whole: one good topology with every key, and for each problem a case that shows it.
+
+mod cases;
+mod good;
+mod mutation;
