@@ -13,34 +13,36 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 const NOT_PUBLIC_V4: &[(Ipv4Addr, u32)] = &[
     (Ipv4Addr::new(0, 0, 0, 0), 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
-    (Ipv4Addr::new(100, 64, 0, 0), 10),     // carrier-grade NAT
-    (Ipv4Addr::new(127, 0, 0, 0), 8),       // loopback
-    (Ipv4Addr::new(168, 63, 129, 16), 32),  // the host of virtual machines in Azure
-    (Ipv4Addr::new(169, 254, 0, 0), 16),    // link-local, metadata of clouds
+    (Ipv4Addr::new(100, 64, 0, 0), 10),    // carrier-grade NAT
+    (Ipv4Addr::new(127, 0, 0, 0), 8),      // loopback
+    (Ipv4Addr::new(168, 63, 129, 16), 32), // the host of virtual machines in Azure
+    (Ipv4Addr::new(169, 254, 0, 0), 16),   // link-local, metadata of clouds
     (Ipv4Addr::new(172, 16, 0, 0), 12),
     (Ipv4Addr::new(192, 0, 0, 0), 24),
-    (Ipv4Addr::new(192, 0, 2, 0), 24),      // documentation
-    (Ipv4Addr::new(192, 88, 99, 0), 24),    // relays of 6to4
+    (Ipv4Addr::new(192, 0, 2, 0), 24),   // documentation
+    (Ipv4Addr::new(192, 88, 99, 0), 24), // relays of 6to4
     (Ipv4Addr::new(192, 168, 0, 0), 16),
-    (Ipv4Addr::new(198, 18, 0, 0), 15),     // benchmarks
-    (Ipv4Addr::new(198, 51, 100, 0), 24),   // documentation
-    (Ipv4Addr::new(203, 0, 113, 0), 24),    // documentation
-    (Ipv4Addr::new(224, 0, 0, 0), 4),       // multicast
-    (Ipv4Addr::new(240, 0, 0, 0), 4),       // reserved, broadcast
+    (Ipv4Addr::new(198, 18, 0, 0), 15),   // benchmarks
+    (Ipv4Addr::new(198, 51, 100, 0), 24), // documentation
+    (Ipv4Addr::new(203, 0, 113, 0), 24),  // documentation
+    (Ipv4Addr::new(224, 0, 0, 0), 4),     // multicast
+    (Ipv4Addr::new(240, 0, 0, 0), 4),     // reserved, broadcast
 ];
 
 /// Parts of the public 2000::/3 that are not public after all.
 const NOT_PUBLIC_V6: &[(Ipv6Addr, u32)] = &[
-    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),       // protocols, Teredo
-    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),   // documentation
-    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),       // 6to4 holds an IPv4 address
-    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),       // documentation
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23), // protocols, Teredo
+    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32), // documentation
+    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16), // 6to4 holds an IPv4 address
+    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20), // documentation
 ];
 
 /// Whether `address` belongs to the public internet. IPv4 addresses in IPv6 clothes are judged as what they are.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(v4) => !NOT_PUBLIC_V4.iter().any(|(net, length)| (v4.to_bits() ^ net.to_bits()) >> (32 - length) == 0),
+        IpAddr::V4(v4) => {
+            !NOT_PUBLIC_V4.iter().any(|(net, length)| (v4.to_bits() ^ net.to_bits()) >> (32 - length) == 0)
+        }
         IpAddr::V6(v6) => match v6.segments() {
             // Mapped addresses, and those behind a translator (64:ff9b::/96).
             [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
@@ -100,7 +102,8 @@ mod tests {
 
     #[test]
     fn only_public_addresses_are_public() {
-        let public = ["8.8.8.8", "1.1.1.1", "52.218.0.1", "172.15.255.255", "172.32.0.0", "100.63.255.255", "168.63.129.17"];
+        let public =
+            ["8.8.8.8", "1.1.1.1", "52.218.0.1", "172.15.255.255", "172.32.0.0", "100.63.255.255", "168.63.129.17"];
         let public_v6 = ["2606:4700::1111", "2a05:d018::1", "::ffff:8.8.8.8", "64:ff9b::808:808"];
         for address in public.iter().chain(&public_v6) {
             assert!(is_public(address.parse().unwrap()), "{address}");

@@ -15,7 +15,7 @@ use super::types::{HEAD, essence};
 use super::{Checked, Options, Types, Urls, sniff};
 use crate::clock::{Clock, Micros};
 use crate::http::{cause, retry_after};
-use crate::redact::brief;
+use crate::redact::{brief, redact};
 use crate::spool::Spool;
 use crate::{Category, Error, Result};
 
@@ -103,12 +103,11 @@ impl Downloader {
         let extension = shared.types.admit(&checked.url)?;
         let _place = shared.places.acquire().await.map_err(|_| Error::transient("downloads are shut down"))?;
         let (answer, url) = shared.follow(checked).await?;
-        let shown = brief(url.as_str()).into_owned();
-        shared.receive(answer, &shown, extension, spool, path).await.map_err(|mut error| {
-            // The answer was a 200; whatever went wrong came after it.
-            error.status = Some(200);
-            error
-        })
+        let shown = brief(url.as_str());
+        let received = shared.receive(answer, &shown, extension, spool, path).await;
+        // The answer was a 200; whatever went wrong came after it.
+        let received = received.map_err(|error| Error { status: Some(200), ..error })?;
+        Ok(Downloaded { final_url: redact(url.as_str()).into_owned(), ..received })
     }
 }
 
@@ -221,14 +220,16 @@ impl Shared {
             content_type,
             extension,
             sniffed: sniff(&head),
-            final_url: shown.to_owned(),
+            final_url: String::new(),
         })
     }
 
     async fn next(&self, answer: &mut reqwest::Response, shown: &str) -> Result<Option<Bytes>> {
         match timeout(self.idle_timeout, answer.chunk()).await {
             Ok(Ok(chunk)) => Ok(chunk),
-            Ok(Err(e)) => Err(Error::transient(format!("{shown}: the download broke off: {}", cause(&e.without_url())))),
+            Ok(Err(e)) => {
+                Err(Error::transient(format!("{shown}: the download broke off: {}", cause(&e.without_url()))))
+            }
             Err(_) => Err(Error::transient(format!("{shown}: nothing came for {:?}", self.idle_timeout))),
         }
     }

@@ -57,7 +57,13 @@ async fn every_way_to_misbehave_has_its_category_and_leaves_no_file() {
     let chunked = ("transfer-encoding", "chunked");
     let cases = [
         ("truncated", patient, vec![head(200, &[PDF], Some(100)), body(b"%PDF-")], Transient, Some(200)),
-        ("truncated in chunks", patient, vec![head(200, &[PDF, chunked], None), body(b"5\r\n%PDF-\r\n")], Transient, Some(200)),
+        (
+            "truncated in chunks",
+            patient,
+            vec![head(200, &[PDF, chunked], None), body(b"5\r\n%PDF-\r\n")],
+            Transient,
+            Some(200),
+        ),
         ("reset", patient, vec![head(200, &[PDF], Some(100)), body(b"%PDF-"), Piece::Reset], Transient, Some(200)),
         ("reset at once", patient, vec![Piece::Reset], Transient, None),
         ("empty", patient, answer(200, &[PDF], b""), Transient, Some(200)),
@@ -65,7 +71,13 @@ async fn every_way_to_misbehave_has_its_category_and_leaves_no_file() {
         ("silent", hasty, vec![Piece::Stall], Transient, None),
         ("too long", patient, answer(200, &[PDF], &[b'x'; 5001]), Permanent, Some(200)),
         ("too long, unannounced", patient, vec![head(200, &[PDF], None), body(&[b'x'; 5001])], Permanent, Some(200)),
-        ("a page", patient, answer(200, &[("content-type", "text/html; charset=utf-8")], b"<html>"), Permanent, Some(200)),
+        (
+            "a page",
+            patient,
+            answer(200, &[("content-type", "text/html; charset=utf-8")], b"<html>"),
+            Permanent,
+            Some(200),
+        ),
         ("a page in disguise", patient, answer(200, &[octets], b"<html>sign in</html>"), Permanent, Some(200)),
         ("a long page in disguise", patient, answer(200, &[], &[b'<'; 2000]), Permanent, Some(200)),
         ("204", patient, answer(204, &[], b""), Unknown, Some(204)),
@@ -80,15 +92,30 @@ async fn every_way_to_misbehave_has_its_category_and_leaves_no_file() {
         ("429", patient, answer(429, &[("retry-after", "7")], b""), Transient, Some(429)),
         ("500", patient, answer(500, &[], b""), Transient, Some(500)),
         ("503", patient, answer(503, &[], b""), Transient, Some(503)),
-        ("redirect inside", patient, answer(302, &[("location", "http://127.0.0.1:1/x.pdf")], b""), Permanent, Some(302)),
-        ("redirect to metadata", patient, answer(307, &[("location", "http://169.254.169.254/x.pdf")], b""), Permanent, Some(307)),
+        (
+            "redirect inside",
+            patient,
+            answer(302, &[("location", "http://127.0.0.1:1/x.pdf")], b""),
+            Permanent,
+            Some(302),
+        ),
+        (
+            "redirect to metadata",
+            patient,
+            answer(307, &[("location", "http://169.254.169.254/x.pdf")], b""),
+            Permanent,
+            Some(307),
+        ),
         ("redirect to a file", patient, answer(301, &[("location", "file:///etc/passwd")], b""), Permanent, Some(301)),
         ("redirect to itself", patient, answer(302, &[("location", "/a.pdf")], b""), Permanent, None),
     ];
     for (name, idle_timeout, pieces, category, status) in cases {
         let (result, spool) = fetch(idle_timeout, pieces).await;
         let error = result.unwrap_err();
-        assert_eq!((error.category, error.status), (category, status), "{name}: {error}");
+        assert_eq!(error.category, category, "{name}: {error}");
+        // On a slow machine the patience or the connection may end before the head has been read.
+        let headless = error.status.is_none() && ["stalled", "reset"].contains(&name);
+        assert!(error.status == status || headless, "{name}: {:?}: {error}", error.status);
         assert_eq!(error.retry_after, (name == "429").then_some(Duration::from_secs(7)), "{name}");
         assert!(!error.to_string().contains("abc"), "{name}: {error}");
         assert!(spool.paths().is_empty(), "{name} left a file");
@@ -138,10 +165,13 @@ impl Lookup for Rebound {
 #[tokio::test]
 async fn a_name_that_resolves_inside_is_refused() {
     let address: SocketAddr = ([127, 0, 0, 1], 9).into();
-    for addresses in [&["127.0.0.1"][..], &["169.254.169.254"], &["8.8.8.8", "10.0.0.1"], &["::1"], &["::ffff:10.0.0.1"]] {
+    for addresses in
+        [&["127.0.0.1"][..], &["169.254.169.254"], &["8.8.8.8", "10.0.0.1"], &["::1"], &["::ffff:10.0.0.1"]]
+    {
         let addresses = addresses.iter().map(|a| a.parse().unwrap()).collect();
         let lookup = Arc::new(Rebound(addresses, AtomicUsize::new(0)));
-        let downloader = Downloader::resolving(&options(address), lookup.clone(), Arc::new(SystemClock::new(1.0))).unwrap();
+        let downloader =
+            Downloader::resolving(&options(address), lookup.clone(), Arc::new(SystemClock::new(1.0))).unwrap();
         let error = downloader.fetch("https://files.example.com/a.pdf", &Memory::default(), "a.pdf").await.unwrap_err();
         assert_eq!(error.category, Category::Permanent, "{error}");
         assert!(error.message.contains("not a public address"), "{error}");
@@ -181,7 +211,8 @@ async fn an_error_of_the_spool_comes_through() {
     let address = serve(|_| answer(200, &[PDF], b"%PDF-")).await;
     let spool = Memory::default();
     spool.refuse(Some(Error::permanent("cannot write /spool/a.pdf: no space left")));
-    let error = downloader(&options(address)).fetch(&format!("http://{address}/a.pdf"), &spool, "a.pdf").await.unwrap_err();
+    let error =
+        downloader(&options(address)).fetch(&format!("http://{address}/a.pdf"), &spool, "a.pdf").await.unwrap_err();
     assert_eq!(error.category, Category::Permanent);
     assert!(error.message.contains("/spool/a.pdf"), "{error}");
 }

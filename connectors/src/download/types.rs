@@ -2,8 +2,8 @@
 //!
 //! The table is data: for each allowed extension the content types that may come with it. A content type that says nothing
 //! (`application/octet-stream`, or none at all) leaves the decision to the first bytes: they must look like one of the types
-//! of the extension. A type that has no signature here passes with any bytes except those of a web page, which is what
-//! comes when a link has gone bad.
+//! of the extension. An extension none of whose types has a signature here passes with any bytes except those of a web page,
+//! which is what comes when a link has gone bad.
 
 use std::collections::BTreeMap;
 
@@ -135,7 +135,9 @@ impl Types {
             Some(extension) if self.allowed.contains_key(extension) => {}
             Some(extension) => {
                 let message = format!("{}: files of type {:?} are not allowed", brief(url.as_str()), brief(extension));
-                return Err(Error::permanent(message).hint("add the extension to the connection's types if it is wanted"));
+                return Err(
+                    Error::permanent(message).hint("add the extension to the connection's types if it is wanted")
+                );
             }
             None => {
                 let message = format!("{}: the file has no extension, so its type is not known", brief(url.as_str()));
@@ -158,18 +160,22 @@ impl Types {
             return Ok(true);
         }
         let message = format!("a file of type {extension:?} came as {:?}", brief(&essence));
-        Err(Error::permanent(message).hint("add the content type to the extension in the connection's types if it is right"))
+        Err(Error::permanent(message)
+            .hint("add the content type to the extension in the connection's types if it is right"))
     }
 
     /// Whether the first bytes look like a file of this extension.
     pub fn check_head(&self, extension: Option<&str>, head: &[u8]) -> Result<()> {
         let Some((extension, types)) = self.row(extension) else { return Ok(()) };
         let sniffed = sniff(head);
-        let fits = |declared: &String| match SIGNATURES.iter().find(|(name, _)| name == declared) {
-            Some((_, signatures)) => sniffed.is_some_and(|sniffed| signatures.contains(&sniffed)),
-            None => sniffed != Some("text/html"),
+        let signatures: Vec<_> =
+            types.iter().filter_map(|declared| SIGNATURES.iter().find(|(name, _)| name == declared)).collect();
+        // One type that has a signature is enough to know what the file looks like; the others are its other names.
+        let fits = match signatures.is_empty() {
+            true => sniffed != Some("text/html"),
+            false => sniffed.is_some_and(|sniffed| signatures.iter().any(|(_, accepted)| accepted.contains(&sniffed))),
         };
-        if types.iter().any(fits) {
+        if fits {
             return Ok(());
         }
         let looks = sniffed.unwrap_or("no known type");
@@ -191,7 +197,8 @@ fn extension(url: &Url) -> Option<String> {
     let segment = url.path().rsplit('/').next().unwrap_or_default();
     after_dot(segment).or_else(|| {
         NAME_PARAMETERS.iter().find_map(|parameter| {
-            let named = |(name, value): (_, std::borrow::Cow<'_, str>)| (name == *parameter).then(|| after_dot(&value))?;
+            let named =
+                |(name, value): (_, std::borrow::Cow<'_, str>)| (name == *parameter).then(|| after_dot(&value))?;
             url.query_pairs().find_map(named)
         })
     })
@@ -331,9 +338,17 @@ mod tests {
     #[test]
     fn a_wrong_type_is_refused() {
         let types = Types::default();
-        let cases = [("pdf", "text/html"), ("jpg", "application/pdf"), ("jpg", "image/png"), ("csv", "application/x-msdownload")];
+        let cases = [
+            ("pdf", "text/html"),
+            ("jpg", "application/pdf"),
+            ("jpg", "image/png"),
+            ("csv", "application/x-msdownload"),
+        ];
         for (extension, content_type) in cases {
-            assert!(types.check_content_type(Some(extension), Some(content_type)).is_err(), "{extension} {content_type}");
+            assert!(
+                types.check_content_type(Some(extension), Some(content_type)).is_err(),
+                "{extension} {content_type}"
+            );
         }
         let page = b"<!DOCTYPE html><title>Sign in</title>";
         for extension in ["pdf", "jpg", "csv", "json", "xml", "txt", "mp4"] {
@@ -351,7 +366,8 @@ mod tests {
 
     #[test]
     fn text_is_told_from_bytes() {
-        let wide: Vec<u8> = [0xff, 0xfe].into_iter().chain("<?xml?>".encode_utf16().flat_map(u16::to_le_bytes)).collect();
+        let wide: Vec<u8> =
+            [0xff, 0xfe].into_iter().chain("<?xml?>".encode_utf16().flat_map(u16::to_le_bytes)).collect();
         let cases: &[(&[u8], Option<&str>)] = &[
             (&wide, Some("application/xml")),
             (b"caf\xe9;1", Some("text/plain")), // Latin-1

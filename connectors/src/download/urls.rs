@@ -81,7 +81,9 @@ impl Urls {
             return Err(refuse("only the default port is allowed"));
         }
         if !self.allow.contains(&host) {
-            return Err(refuse("its host is not allowed").hint("add the host to the connection's allow list if it is trusted"));
+            return Err(
+                refuse("its host is not allowed").hint("add the host to the connection's allow list if it is trusted")
+            );
         }
         Ok(Checked { url, local: false })
     }
@@ -90,12 +92,13 @@ impl Urls {
     pub fn follow(&self, from: &Url, location: &str) -> Result<Checked> {
         // Joining would repair the location before anybody has seen it.
         if location.contains(|c: char| c.is_control() || c == '\\') {
-            let message = format!("a redirect to {} is refused: it holds a control character or a backslash", brief(location));
+            let message =
+                format!("a redirect to {} is refused: it holds a control character or a backslash", brief(location));
             return Err(Error::permanent(message));
         }
-        let joined = from.join(location).map_err(|e| {
-            Error::permanent(format!("a redirect to {} is refused: {e}", brief(location)))
-        })?;
+        let joined = from
+            .join(location)
+            .map_err(|e| Error::permanent(format!("a redirect to {} is refused: {e}", brief(location))))?;
         let absolute = location.contains("://") && Url::parse(location).is_ok();
         self.check(if absolute { location } else { joined.as_str() })
     }
@@ -107,7 +110,10 @@ mod tests {
     use crate::Category;
 
     fn urls() -> Urls {
-        Urls::new(&["files.example.com".into(), "Store.Example.net".into()], &["localhost:8080".into(), "[::1]:9000".into()])
+        Urls::new(
+            &["files.example.com".into(), "Store.Example.net".into()],
+            &["localhost:8080".into(), "[::1]:9000".into()],
+        )
     }
 
     #[test]

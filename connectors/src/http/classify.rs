@@ -159,7 +159,9 @@ mod tests {
     fn an_answer_must_be_json() {
         let judge = |json, content_type| {
             let classes = Classes::new(&Options { json, ..Options::default() });
-            classes.judge(&Request::get("/a"), &response(200, &[("content-type", content_type)]), 0).map_err(|e| e.category)
+            classes
+                .judge(&Request::get("/a"), &response(200, &[("content-type", content_type)]), 0)
+                .map_err(|e| e.category)
         };
         for content_type in ["application/json", "Application/JSON; charset=utf-8", "application/hal+json"] {
             assert_eq!(judge(true, content_type), Ok(()));

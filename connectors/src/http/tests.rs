@@ -207,7 +207,10 @@ async fn over_the_wire(options: Options, pieces: Vec<Piece>) -> Result<Response>
     let address = serve(move |_| pieces.clone()).await;
     let mut options = Options { url: format!("http://{address}/v1"), ..options };
     options.backoff.retries = 0;
-    Client::new(&options, Arc::new(crate::clock::SystemClock::new(1.0))).unwrap().send(&Request::get("/a?token=abc")).await
+    Client::new(&options, Arc::new(crate::clock::SystemClock::new(1.0)))
+        .unwrap()
+        .send(&Request::get("/a?token=abc"))
+        .await
 }
 
 #[tokio::test]
@@ -218,17 +221,32 @@ async fn every_way_to_misbehave_has_its_category() {
     let hasty = || Options { timeout: Duration::from_millis(50), ..Options::default() };
     let cases = [
         ("whole", small(), answer(200, &json, b"{}"), None),
-        ("truncated", small(), vec![head(200, &json, Some(10)), Piece::Bytes(b"{}".to_vec())], Some(Category::Transient)),
+        (
+            "truncated",
+            small(),
+            vec![head(200, &json, Some(10)), Piece::Bytes(b"{}".to_vec())],
+            Some(Category::Transient),
+        ),
         ("reset", small(), vec![head(200, &json, Some(10)), Piece::Reset], Some(Category::Transient)),
         ("reset at once", small(), vec![Piece::Reset], Some(Category::Transient)),
         ("not HTTP", small(), vec![Piece::Bytes(b"SSH-2.0\r\n\r\n".to_vec())], Some(Category::Transient)),
         ("stalled", hasty(), vec![head(200, &json, Some(10)), Piece::Stall], Some(Category::Transient)),
         ("silent", hasty(), vec![Piece::Stall], Some(Category::Transient)),
         ("too long", small(), answer(200, &json, &long), Some(Category::Permanent)),
-        ("too long, length unknown", small(), vec![head(200, &json, None), Piece::Bytes(long.clone())], Some(Category::Permanent)),
+        (
+            "too long, length unknown",
+            small(),
+            vec![head(200, &json, None), Piece::Bytes(long.clone())],
+            Some(Category::Permanent),
+        ),
         ("long failure", small(), answer(500, &json, &[b'x'; 100_000]), Some(Category::Transient)),
-        ("broken failure", small(), vec![head(404, &json, Some(10)), Piece::Reset], Some(Category::Permanent)),
-        ("redirect", small(), answer(302, &[("location", "http://127.0.0.1:9/stolen")], b""), Some(Category::Transient)),
+        ("broken failure", small(), vec![head(404, &json, Some(10))], Some(Category::Permanent)),
+        (
+            "redirect",
+            small(),
+            answer(302, &[("location", "http://127.0.0.1:9/stolen")], b""),
+            Some(Category::Transient),
+        ),
         ("page", small(), answer(200, &[("content-type", "text/html")], b"<html>"), Some(Category::Transient)),
     ];
     for (name, options, pieces, expected) in cases {

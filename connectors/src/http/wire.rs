@@ -101,8 +101,9 @@ impl Http for Wire {
             match read(&mut answer, self.max_answer).await.map_err(|e| self.failed(request, e))? {
                 (body, true) => body,
                 (_, false) => {
-                    let mut error = Error::permanent(format!("{request}: the answer is longer than {} bytes", self.max_answer))
-                        .hint("raise the connection's max_answer, or ask for less at a time");
+                    let mut error =
+                        Error::permanent(format!("{request}: the answer is longer than {} bytes", self.max_answer))
+                            .hint("raise the connection's max_answer, or ask for less at a time");
                     error.status = Some(status);
                     return Err(error);
                 }
@@ -166,7 +167,9 @@ fn headers(options: &Options) -> Result<HeaderMap> {
 fn header(name: &str, value: &str, sensitive: bool) -> Result<(HeaderName, HeaderValue)> {
     let key: HeaderName = name.parse().map_err(|_| Error::permanent(format!("{name:?} is no name of a header")))?;
     let mut value: HeaderValue = value.parse().map_err(|_| {
-        Error::permanent(format!("the value of header {name} holds a line break or another character that is not allowed"))
+        Error::permanent(format!(
+            "the value of header {name} holds a line break or another character that is not allowed"
+        ))
     })?;
     value.set_sensitive(sensitive);
     Ok((key, value))
@@ -175,7 +178,9 @@ fn header(name: &str, value: &str, sensitive: bool) -> Result<(HeaderName, Heade
 fn authorization(auth: &Auth) -> Option<String> {
     match auth {
         Auth::None => None,
-        Auth::Basic { username, password } => Some(format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))),
+        Auth::Basic { username, password } => {
+            Some(format!("Basic {}", STANDARD.encode(format!("{username}:{password}"))))
+        }
         Auth::Token(token) => Some(format!("Basic {}", without_scheme(token, "basic"))),
         Auth::Bearer(token) => Some(format!("Bearer {}", without_scheme(token, "bearer"))),
     }
@@ -217,8 +222,16 @@ mod tests {
             ("https://api.example.com/v1", "orders", Some("https://api.example.com/v1/orders")),
             ("https://api.example.com/v1", "", Some("https://api.example.com/v1")),
             ("https://api.example.com/v1", "?n=2", Some("https://api.example.com/v1?n=2")),
-            ("https://api.example.com/v1", "/go?to=https://x.example", Some("https://api.example.com/v1/go?to=https://x.example")),
-            ("https://api.example.com/v1", "https://api.example.com/v2?page=2", Some("https://api.example.com/v2?page=2")),
+            (
+                "https://api.example.com/v1",
+                "/go?to=https://x.example",
+                Some("https://api.example.com/v1/go?to=https://x.example"),
+            ),
+            (
+                "https://api.example.com/v1",
+                "https://api.example.com/v2?page=2",
+                Some("https://api.example.com/v2?page=2"),
+            ),
             ("https://api.example.com", "@evil.example/", Some("https://api.example.com/@evil.example/")),
             ("https://api.example.com", ".evil.example/", Some("https://api.example.com/.evil.example/")),
             ("https://api.example.com", "//evil.example/", Some("https://api.example.com//evil.example/")),

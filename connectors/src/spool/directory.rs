@@ -51,7 +51,9 @@ impl Directory {
     pub fn file(&self, path: &str) -> Result<PathBuf> {
         check_path(path)?;
         if path.split('/').next() == Some(PARTIAL) {
-            return Err(Error::permanent(format!("{path:?} is no path of a file: {PARTIAL} is the spool's own folder")));
+            return Err(Error::permanent(format!(
+                "{path:?} is no path of a file: {PARTIAL} is the spool's own folder"
+            )));
         }
         Ok(self.root.join(path))
     }
@@ -163,7 +165,9 @@ fn sweep(partial: &Path, now: crate::clock::Micros) {
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| Error::transient(format!("the work on a file broke off: {e}")))?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| Error::transient(format!("the work on a file broke off: {e}")))?
 }
 
 /// `None` where there is no such file.
@@ -176,7 +180,7 @@ fn found<T>(what: &str, path: &Path, result: io::Result<T>) -> Result<Option<T>>
 }
 
 /// What an error of the file system means: only what another try cannot change is permanent.
-pub(crate) fn io_error(what: &str, path: &Path, error: &io::Error) -> Error {
+fn io_error(what: &str, path: &Path, error: &io::Error) -> Error {
     let message = format!("cannot {what} {}: {error}", path.display());
     let hint = match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space, then replay",

@@ -17,7 +17,6 @@ use tokio::io::AsyncRead;
 use crate::{Error, Result};
 
 pub use directory::Directory;
-pub(crate) use directory::io_error;
 pub use memory::Memory;
 
 /// A place for files on their way.

@@ -81,7 +81,9 @@ fn by_kind(error: &StoreError, lower: &str) -> Category {
         | StoreError::NotImplemented { .. }
         | StoreError::UnknownConfigurationKey { .. } => Permanent,
         // Somebody else was faster; the next try sees what they wrote.
-        StoreError::AlreadyExists { .. } | StoreError::Precondition { .. } | StoreError::NotModified { .. } => Transient,
+        StoreError::AlreadyExists { .. } | StoreError::Precondition { .. } | StoreError::NotModified { .. } => {
+            Transient
+        }
         StoreError::JoinError { .. } => Transient,
         StoreError::Unauthenticated { .. } => Auth,
         StoreError::NotFound { .. } | StoreError::PermissionDenied { .. } => {
@@ -123,7 +125,11 @@ mod tests {
 
     #[test]
     fn every_failure_has_its_category() {
-        let non_2xx = |status: &str| generic(&format!("Error performing PUT https://h/c/40404.jpg in 1s - Server returned non-2xx status code: {status}: "));
+        let non_2xx = |status: &str| {
+            generic(&format!(
+                "Error performing PUT https://h/c/40404.jpg in 1s - Server returned non-2xx status code: {status}: "
+            ))
+        };
         let cases = [
             (non_2xx("400 Bad Request"), Permanent),
             (non_2xx("401 Unauthorized"), Auth),
@@ -150,7 +156,8 @@ mod tests {
 
     #[test]
     fn a_failure_says_what_and_where_and_hides_secrets() {
-        let error = generic("Error performing PUT https://h/c/a?sig=abc - Server returned non-2xx status code: 503 X: ");
+        let error =
+            generic("Error performing PUT https://h/c/a?sig=abc - Server returned non-2xx status code: 503 X: ");
         let failure = failure("cannot write az://c/a", &error);
         assert!(failure.message.starts_with("cannot write az://c/a: "), "{failure}");
         assert!(!failure.message.contains("abc"), "{failure}");

@@ -26,8 +26,8 @@ use object_store::azure::MicrosoftAzureBuilder;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    Attribute, Attributes, BackoffConfig, ClientOptions, GetOptions, ObjectStore, ObjectStoreExt as _, ObjectStoreScheme,
-    PutMultipartOptions, PutOptions, PutPayload, RetryConfig, WriteMultipart,
+    Attribute, Attributes, BackoffConfig, ClientOptions, GetOptions, ObjectStore, ObjectStoreExt as _,
+    ObjectStoreScheme, PutMultipartOptions, PutOptions, PutPayload, RetryConfig, WriteMultipart,
 };
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -114,7 +114,8 @@ impl Store {
                 Place::Folder(Directory::open(path, clock).await?)
             }
             Ok(url) if options.url.contains("://") => {
-                let (scheme, prefix) = ObjectStoreScheme::parse(&url).map_err(|e| refuse(redact(&e.to_string()).into()))?;
+                let (scheme, prefix) =
+                    ObjectStoreScheme::parse(&url).map_err(|e| refuse(redact(&e.to_string()).into()))?;
                 Place::Objects { store: connect(scheme, &options.url, &options.storage, &refuse)?, prefix }
             }
             _ if options.url.trim().is_empty() => return Err(refuse("the url is empty".into())),
@@ -139,9 +140,8 @@ impl Store {
     /// A file that is not in the spool, or not the one that was meant, is a transient error: downloading it again helps.
     pub async fn upload(&self, upload: &Upload<'_>) -> Result<u64> {
         check_path(upload.to)?;
-        let missing = || {
-            Error::transient(format!("{} is not in the spool", upload.from)).hint("it has to be downloaded again")
-        };
+        let missing =
+            || Error::transient(format!("{} is not in the spool", upload.from)).hint("it has to be downloaded again");
         let length = upload.spool.length(upload.from).await?.ok_or_else(missing)?;
         let reader = upload.spool.open(upload.from).await?.ok_or_else(missing)?;
         let mut source = Checked { reader, hash: Sha256::new(), bytes: 0, name: upload.from };
@@ -159,7 +159,8 @@ impl Store {
                 self.put(&**store, &path, upload, length, &mut source).await?;
                 let stored = store.head(&path).await.map_err(|e| self.failed("look at", upload.to, &e))?;
                 if stored.size != length {
-                    let message = format!("{}/{} has {} bytes after an upload of {length}", self.shown, upload.to, stored.size);
+                    let message =
+                        format!("{}/{} has {} bytes after an upload of {length}", self.shown, upload.to, stored.size);
                     return Err(Error::transient(message));
                 }
             }
@@ -299,7 +300,8 @@ impl Checked<'_> {
         if found.eq_ignore_ascii_case(sha256) && self.bytes == length {
             return Ok(());
         }
-        let message = format!("{} in the spool is not the file that was downloaded: its checksum is {found}", self.name);
+        let message =
+            format!("{} in the spool is not the file that was downloaded: its checksum is {found}", self.name);
         Err(Error::transient(message).hint("it has to be downloaded again"))
     }
 }
@@ -310,7 +312,8 @@ fn connect(
     storage: &BTreeMap<String, String>,
     refuse: &dyn Fn(String) -> Error,
 ) -> Result<Arc<dyn ObjectStore>> {
-    let client = ClientOptions::new().with_timeout(Duration::from_secs(120)).with_connect_timeout(Duration::from_secs(10));
+    let client =
+        ClientOptions::new().with_timeout(Duration::from_secs(120)).with_connect_timeout(Duration::from_secs(10));
     // A few tries here for what passes in a moment; everything longer is the business of whoever called.
     let retry = RetryConfig {
         backoff: BackoffConfig {
@@ -321,7 +324,8 @@ fn connect(
         max_retries: 3,
         retry_timeout: Duration::from_secs(60),
     };
-    let unknown = |key: &str| refuse(format!("unknown option {key:?}")).hint("see the options of the object_store crate");
+    let unknown =
+        |key: &str| refuse(format!("unknown option {key:?}")).hint("see the options of the object_store crate");
     let built = match scheme {
         ObjectStoreScheme::Memory => return Ok(Arc::new(InMemory::new())),
         ObjectStoreScheme::MicrosoftAzure => {

@@ -60,7 +60,8 @@ async fn conformance(store: &Store, records: bool) {
         let spool = spooled(b"x".to_vec()).await;
         assert_eq!(upload(store, &spool, path, "").await.unwrap_err().category, Category::Permanent, "{path:?}");
     }
-    let gone = store.upload(&Upload { spool: &Memory::default(), from: "a", to: "a", content_type: None, sha256: "" }).await;
+    let gone =
+        store.upload(&Upload { spool: &Memory::default(), from: "a", to: "a", content_type: None, sha256: "" }).await;
     assert_eq!(gone.unwrap_err().category, Category::Transient);
 }
 
@@ -79,7 +80,8 @@ async fn memory_keeps_the_promises() {
 #[tokio::test]
 async fn urls_open_without_asking_anybody() {
     let key = "c2VjcmV0LWtleQ==";
-    let account = [("azure_storage_account_name".to_owned(), "acc".to_owned()), ("account_key".to_owned(), key.to_owned())];
+    let account =
+        [("azure_storage_account_name".to_owned(), "acc".to_owned()), ("account_key".to_owned(), key.to_owned())];
     let cases = [
         ("abfss://ws@onelake.dfs.fabric.microsoft.com/house.Lakehouse/Files/a", "house.Lakehouse/Files/a"),
         ("abfss://files@acc.dfs.core.windows.net/a/b", "a/b"),
@@ -128,7 +130,9 @@ async fn refusing(status: u16) -> Store {
 #[tokio::test]
 async fn a_store_that_says_no_is_understood() {
     let spool = spooled(b"x".to_vec()).await;
-    for (status, category) in [(401, Category::Auth), (403, Category::Permanent), (404, Category::Permanent), (400, Category::Permanent)] {
+    for (status, category) in
+        [(401, Category::Auth), (403, Category::Permanent), (404, Category::Permanent), (400, Category::Permanent)]
+    {
         let error = upload(&refusing(status).await, &spool, "a.bin", &sha256(b"x")).await.unwrap_err();
         assert_eq!(error.category, category, "{status}: {error}");
         assert!(error.message.starts_with("cannot write s3://bucket/base/a.bin: "), "{error}");
