@@ -18,11 +18,6 @@ pub fn at<'v>(value: &'v Value, path: &str) -> &'v Value {
     path.split('.').fold(value, |value, key| value.get(key).unwrap_or(&Value::Null))
 }
 
-/// The value of a key, which may hold dots; null where there is none.
-pub fn at_key<'v>(value: &'v Value, key: &str) -> &'v Value {
-    value.get(key).unwrap_or(&Value::Null)
-}
-
 /// Text, trimmed; blank is null.
 pub fn text(value: &Value) -> Value {
     match value {
@@ -111,6 +106,13 @@ pub fn instant(text: &str) -> Option<i64> {
         let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
         return Some(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_micros());
     }
+    let filled;
+    let text = if text.len() >= 16 && text.as_bytes().get(16) != Some(&b':') {
+        filled = format!("{}:00{}", text.get(..16)?, text.get(16..)?);
+        &filled
+    } else {
+        text
+    };
     let (head, fraction_and_zone) = text.split_at_checked(19).unwrap_or((text, ""));
     let digits = fraction_and_zone.strip_prefix('.').map_or(0, |rest| rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()));
     let (fraction, zone) = if digits > 0 { fraction_and_zone.split_at(1 + digits) } else { ("", fraction_and_zone) };

@@ -50,17 +50,17 @@ pub fn event(message: &Value) -> Result<Event, Dead> {
         return Err(Dead::NotAnObject);
     }
     let field = |name: &'static str, aliases: &[&str], coerce: fn(&Value) -> Value| {
-        let value = aliases.iter().map(|alias| coerce::at_key(message, alias)).find(|value| !coerce::text(value).is_null());
+        let value = aliases.iter().map(|alias| coerce::at(message, alias)).find(|value| !coerce::text(value).is_null());
         match value {
-            Some(Value::Array(_) | Value::Object(_)) => Err(Dead::Wrong(name)),
+            Some(Value::Array(_) | Value::Object(_) | Value::Bool(_)) => Err(Dead::Wrong(name)),
             Some(value) => Ok(coerce(value).as_str().map(str::to_owned)),
             None => Ok(None),
         }
     };
-    let kind = field("event_type", &["event_type", "eventType"], coerce::text)?.ok_or(Dead::Missing("event_type"))?;
+    let kind = field("event_type", &["event_type", "eventType"], coerce::id)?.ok_or(Dead::Missing("event_type"))?;
     let project = field("project_id", &["project_id", "projectId"], coerce::id)?.ok_or(Dead::Missing("project_id"))?;
     let times = ["ingested_at", "ingestion_time", "IngestionTime"];
-    let time = times.iter().map(|name| coerce::at_key(message, name)).find(|value| !coerce::text(value).is_null());
+    let time = times.iter().map(|name| coerce::at(message, name)).find(|value| !coerce::text(value).is_null());
     let at = match time {
         None => return Err(Dead::Missing("ingested_at")),
         Some(Value::String(text)) => coerce::instant(text).ok_or(Dead::Wrong("ingested_at"))?,
@@ -69,8 +69,10 @@ pub fn event(message: &Value) -> Result<Event, Dead> {
     let media = field("media_id", &["media_id", "mediaId"], coerce::id)?;
     let task = field("task_assignment_id", &["task_assignment_id", "taskAssignmentId"], coerce::id)?;
     let video = field("video_collaboration_id", &["video_collaboration_id", "videoCollaborationId"], coerce::id)?;
-    let mfn = field("master_file_name", &["master_file_name", "masterFileName"], coerce::text)?;
-    let source_id = field("event_id", &["event_id", "eventId"], coerce::text)?;
+    let names = ["master_file_name", "masterFileName"];
+    let mfn = names.iter().map(|name| coerce::text(coerce::at(message, name))).find(|name| !name.is_null());
+    let mfn = mfn.and_then(|name| name.as_str().map(str::to_owned));
+    let source_id = field("event_id", &["event_id", "eventId"], coerce::id)?;
     let mut key = format!("{project}|{kind}|{}", coerce::iso(at));
     for (name, value) in [("media", &media), ("task", &task), ("video", &video)] {
         if let Some(value) = value {

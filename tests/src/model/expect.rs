@@ -1,6 +1,6 @@
 //! What a table must hold: rows by key, cells as values or sets of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -112,7 +112,7 @@ impl Expected {
 pub type Cells = BTreeMap<&'static str, Value>;
 
 /// Versions of a group of columns. The newest holds; those within `slack` of it are as good, because the clock of the one
-/// who answers is not that of the one who asks.
+/// who answers is not that of the one who asks. What the newest does not carry is what an older one left, or nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Versions(pub Vec<(i64, Cells)>);
 
@@ -120,14 +120,14 @@ impl Versions {
     /// What the group may hold.
     pub fn cells(&self, slack: i64) -> BTreeMap<&'static str, Cell> {
         let newest = self.0.iter().map(|(at, _)| *at).max().unwrap_or(0);
-        let mut columns: BTreeMap<&'static str, Vec<Value>> = BTreeMap::new();
-        for (at, cells) in &self.0 {
-            if newest.saturating_sub(*at) <= slack {
-                for (column, value) in cells {
-                    columns.entry(column).or_default().push(value.clone());
-                }
-            }
-        }
-        columns.into_iter().map(|(column, values)| (column, Cell::among(values))).collect()
+        let columns: BTreeSet<&'static str> = self.0.iter().flat_map(|(_, cells)| cells.keys().copied()).collect();
+        let cell = |column: &'static str| {
+            let carriers = || self.0.iter().filter(|(_, cells)| cells.contains_key(column));
+            let last = carriers().map(|(at, _)| *at).max().unwrap_or(0);
+            let lost = (last < newest).then_some(Value::Null);
+            let values = carriers().filter(|(at, _)| last.saturating_sub(*at) <= slack).map(|(_, cells)| cells[column].clone());
+            Cell::among(values.chain(lost))
+        };
+        columns.into_iter().map(|column| (column, cell(column))).collect()
     }
 }

@@ -8,7 +8,7 @@
 //! ```text
 //! let account = Account::read(&data.join("sim"))?;
 //! let expected = claimx::expect(&account, &Options::default());
-//! let differences = compare::lake(&expected, &data.join("tables"), 20).await?;
+//! let differences = compare::folder(&expected, &data.join("tables"), 20).await?;
 //! assert!(differences.is_empty(), "{}", differences.join("\n"));
 //! ```
 
