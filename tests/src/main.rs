@@ -1,2 +1,5 @@
-//! x
-fn main(){}
+//! Whole-system tests. One binary, because each one links the query engine.
+#![allow(clippy::unwrap_used)]
+
+mod model;
+mod odd;
