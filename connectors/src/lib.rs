@@ -7,7 +7,13 @@
 
 pub mod clock;
 pub mod error;
+pub mod conformance;
+pub mod embedded;
+pub mod file;
+pub mod kafka;
+pub mod local;
 pub mod log;
+pub mod memory;
 pub mod table;
 
 pub use error::{Category, Error, Result};
