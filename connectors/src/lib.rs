@@ -9,8 +9,6 @@ pub mod clock;
 pub mod error;
 pub mod conformance;
 pub mod embedded;
-pub mod file;
-pub mod kafka;
 pub mod local;
 pub mod log;
 pub mod memory;

@@ -311,7 +311,13 @@ async fn limits(log: Arc<dyn Log>, name: String) {
     while total < 20 {
         assert!(tokio::time::Instant::now() < deadline, "{total} of 20 messages");
         // A limit below the size of a message still lets one through.
-        let (messages, bytes) = if total < 5 { (3, 1 << 20) } else if total < 15 { (100, 25_000) } else { (100, 10) };
+        let (messages, bytes) = if total < 5 {
+            (3, 1 << 20)
+        } else if total < 15 {
+            (100, 25_000)
+        } else {
+            (100, 10)
+        };
         let polled = source.poll(messages, bytes, WAIT).await.expect("polling works").messages;
         assert!(polled.len() <= messages, "{} messages", polled.len());
         let before_last: usize = polled.iter().rev().skip(1).map(Message::size).sum();
@@ -352,12 +358,10 @@ async fn read(log: Arc<dyn Log>, name: String) {
     let bounds = log.bounds(&name).await.expect("bounds");
     assert_eq!((bounds[0].partition, bounds[0].low, bounds[0].high), (0, 0, 10));
     let read = log.read(&name, 0, 3, 4).await.expect("reading works");
-    assert_eq!(read.iter().map(|m| (m.offset, text(m))).collect::<Vec<_>>(), [
-        (3, "3".to_string()),
-        (4, "4".to_string()),
-        (5, "5".to_string()),
-        (6, "6".to_string())
-    ]);
+    assert_eq!(
+        read.iter().map(|m| (m.offset, text(m))).collect::<Vec<_>>(),
+        [(3, "3".to_string()), (4, "4".to_string()), (5, "5".to_string()), (6, "6".to_string())]
+    );
     assert_eq!(log.read(&name, 0, 8, 100).await.expect("reading works").len(), 2);
     assert!(log.read(&name, 0, 10, 100).await.expect("reading works").is_empty());
 }

@@ -66,8 +66,10 @@ impl Decoder {
     pub(super) fn decode(&mut self, offset: i64, bytes: &[u8]) -> Result<Message> {
         self.parse(offset, Bytes::copy_from_slice(bytes)).ok_or_else(|| {
             let Decoder { topic, partition, .. } = self;
-            Error::permanent(format!("the record at offset {offset} of topic {topic}, partition {partition}, is damaged"))
-                .hint("restore topics.redb from a copy, or delete the topic")
+            Error::permanent(format!(
+                "the record at offset {offset} of topic {topic}, partition {partition}, is damaged"
+            ))
+            .hint("restore topics.redb from a copy, or delete the topic")
         })
     }
 

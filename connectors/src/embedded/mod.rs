@@ -100,8 +100,12 @@ mod tests {
         let log = open(dir.path()).await;
         assert_eq!(log.position("g", "orders").await.unwrap(), [(0, 1)].into());
         log.producer().await.unwrap().send(vec![record("orders", "d")]).await.unwrap();
-        let subscription =
-            Subscription { group: "g".into(), topics: vec!["orders".into()], delayed: vec![], gate: Arc::new(|_| true) };
+        let subscription = Subscription {
+            group: "g".into(),
+            topics: vec!["orders".into()],
+            delayed: vec![],
+            gate: Arc::new(|_| true),
+        };
         let mut source = log.subscribe(subscription).await.unwrap();
         let messages = source.poll(10, 1 << 20, Duration::from_secs(5)).await.unwrap().messages;
         let seen: Vec<_> = messages.iter().map(|m| (m.offset, &m.payload[..], m.header("h"))).collect();

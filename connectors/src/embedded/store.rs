@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
 use tokio::sync::{mpsc, oneshot};
 
+use super::Options;
 use super::codec::Decoder;
 use super::writer::{Job, Work, Writer};
-use super::Options;
 use crate::clock::Micros;
 use crate::local::{self, Catalogue, Fetch, Span, Write};
 use crate::log::Message;
@@ -76,13 +76,14 @@ impl Store {
         std::fs::create_dir_all(dir)
             .map_err(|e| Error::permanent(format!("directory {} cannot be created: {e}", dir.display())))?;
         let path = dir.join("topics.redb");
-        let db = Database::builder().set_cache_size(options.cache_bytes).create(&path).map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen => {
-                Error::permanent(format!("{} is in use: another engine is running on it", path.display()))
-                    .hint("stop the other engine, or give this one a data directory of its own")
-            }
-            error => failed(&path, "opening", error.into()),
-        })?;
+        let db =
+            Database::builder().set_cache_size(options.cache_bytes).create(&path).map_err(|error| match error {
+                DatabaseError::DatabaseAlreadyOpen => {
+                    Error::permanent(format!("{} is in use: another engine is running on it", path.display()))
+                        .hint("stop the other engine, or give this one a data directory of its own")
+                }
+                error => failed(&path, "opening", error.into()),
+            })?;
         let file = File { path, db, catalogue: Catalogue::default(), ids: RwLock::default() };
         load(&file).map_err(|error| file.error("reading", error))?;
         let file = Arc::new(file);

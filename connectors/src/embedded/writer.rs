@@ -12,9 +12,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::codec;
 use super::store::{File, POSITIONS, RECORDS, SPANS, TOPICS};
+use crate::Result;
 use crate::clock::Micros;
 use crate::local::{Span, Write, no_topic};
-use crate::Result;
 
 /// Jobs that share a transaction: enough to hide the fsync, few enough to keep the answer of the first one near.
 const GROUP_JOBS: usize = 256;
@@ -177,7 +177,12 @@ impl Writer {
     }
 
     /// Writes what [`Writer::check`] let through.
-    fn apply(&mut self, write: Write, transaction: &WriteTransaction, changes: &mut Changes) -> Result<(), redb::Error> {
+    fn apply(
+        &mut self,
+        write: Write,
+        transaction: &WriteTransaction,
+        changes: &mut Changes,
+    ) -> Result<(), redb::Error> {
         for topic in write.topics.iter().filter(|topic| self.id(&topic.name, changes).is_none()).collect::<Vec<_>>() {
             let mut topics = transaction.open_table(TOPICS)?;
             let mut id = 0;

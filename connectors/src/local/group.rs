@@ -110,7 +110,10 @@ fn assign(
         }
     }
     let lightest = |load: &BTreeMap<Member, usize>, topic: &str| {
-        load.iter().filter(|(member, _)| reads(member, topic)).min_by_key(|(member, n)| (**n, **member)).map(|(m, n)| (*m, *n))
+        load.iter()
+            .filter(|(member, _)| reads(member, topic))
+            .min_by_key(|(member, n)| (**n, **member))
+            .map(|(m, n)| (*m, *n))
     };
     for partition in free {
         if let Some((member, _)) = lightest(&load, &partition.0) {

@@ -127,9 +127,7 @@ pub(crate) fn no_topic(topic: &str) -> Error {
 impl<S: Store> Log<S> {
     /// A log over `store`; `clock` gives the records their time.
     pub(crate) fn over(store: S, clock: Arc<dyn Clock>) -> Self {
-        Log {
-            inner: Arc::new(Inner { store, groups: Mutex::default(), clock, turn: AtomicU64::new(0) }),
-        }
+        Log { inner: Arc::new(Inner { store, groups: Mutex::default(), clock, turn: AtomicU64::new(0) }) }
     }
 
     /// The store.

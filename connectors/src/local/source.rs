@@ -224,7 +224,9 @@ impl<S: Store> log::Source for Source<S> {
         let owned = self.owned(position);
         if let Some((topic, partition)) = position.keys().find(|partition| !owned.contains_key(*partition)) {
             let group = &self.group;
-            return Err(Error::transient(format!("nothing was written: group {group} gave partition {partition} of {topic} to another member")));
+            return Err(Error::transient(format!(
+                "nothing was written: group {group} gave partition {partition} of {topic} to another member"
+            )));
         }
         let records = self.inner.place(records)?;
         let positions = Some((self.group.clone(), owned));
