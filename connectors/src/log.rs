@@ -106,6 +106,22 @@ pub trait Source: Send {
 
     /// What is committed now, for every partition this member reads (0 or absent: nothing yet).
     async fn committed(&mut self) -> Result<Position>;
+
+    /// Whether [`Source::commit_with_records`] is to be had here.
+    fn is_transactional(&self) -> bool {
+        false
+    }
+
+    /// Writes `records` and makes `position` the place to resume from, in one transaction: either both are durable or
+    /// neither is. Fails without writing when a partition of `position` was lost to another member.
+    async fn commit_with_records(&mut self, _records: Vec<Record>, _position: &Position) -> Result<()> {
+        Err(crate::Error::permanent("this source cannot write records and its position in one transaction"))
+    }
+
+    /// Leaves the group and waits until that is done. Dropping the source leaves too, but does not wait.
+    async fn close(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Writes records.

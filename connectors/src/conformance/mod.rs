@@ -1,3 +1,5 @@
-//! What every implementation of a trait must do, as suites that run against any of them: the real systems and their doubles.
+//! What every implementation of a trait promises, as tests that any implementation can run. The systems and their in-memory
+//! doubles pass the same suites.
 
+pub mod log;
 pub mod table;

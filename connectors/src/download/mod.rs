@@ -29,7 +29,7 @@ pub struct Options {
     /// Hosts, exact, in lower case.
     pub allow: Vec<String>,
     /// Addresses in the local network as `host:port`, which may be asked over http or https although they are not
-    /// public. For simulations and for hosts behind a private endpoint.
+    /// public. For simulations and for hosts behind a private endpoint. `*` is every loopback address.
     pub allow_local: Vec<String>,
     /// The longest file in bytes.
     pub max_size: u64,

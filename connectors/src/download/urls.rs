@@ -36,7 +36,7 @@ pub struct Urls {
 }
 
 impl Urls {
-    /// `allow`: hosts; `allow_local`: hosts with their port. Case does not matter.
+    /// `allow`: hosts; `allow_local`: hosts with their port, or `*` for every loopback address. Case does not matter.
     pub fn new(allow: &[String], allow_local: &[String]) -> Self {
         let lower = |hosts: &[String]| hosts.iter().map(|host| host.trim().to_ascii_lowercase()).collect();
         Urls { allow: lower(allow), allow_local: lower(allow_local) }
@@ -68,7 +68,9 @@ impl Urls {
             return Err(refuse("its host is written in an unusual way"));
         }
         let port = url.port_or_known_default().unwrap_or_default();
-        if self.allow_local.contains(&format!("{host}:{port}")) && matches!(url.scheme(), "http" | "https") {
+        let named = self.allow_local.contains(&format!("{host}:{port}"));
+        let any = self.allow_local.iter().any(|a| a == "*") && matches!(&*host, "localhost" | "127.0.0.1" | "[::1]");
+        if (named || any) && matches!(url.scheme(), "http" | "https") {
             return Ok(Checked { url, local: true });
         }
         if !scheme.eq_ignore_ascii_case("https") {

@@ -59,6 +59,30 @@ impl Directory {
     }
 }
 
+impl Directory {
+    /// How many files are in it, those that are being written aside.
+    pub async fn count(&self) -> Result<u64> {
+        let root = self.root.clone();
+        blocking(move || {
+            let mut count = 0;
+            let mut folders = vec![root.to_path_buf()];
+            while let Some(folder) = folders.pop() {
+                let entries = std::fs::read_dir(&folder).map_err(|e| io_error("read the folder", &folder, &e))?;
+                for entry in entries.filter_map(std::result::Result::ok) {
+                    let is_folder = entry.file_type().is_ok_and(|t| t.is_dir());
+                    if is_folder && entry.file_name() != PARTIAL {
+                        folders.push(entry.path());
+                    } else if !is_folder {
+                        count += 1;
+                    }
+                }
+            }
+            Ok(count)
+        })
+        .await
+    }
+}
+
 #[async_trait::async_trait]
 impl Spool for Directory {
     async fn create(&self, path: &str) -> Result<Box<dyn Writer>> {

@@ -230,6 +230,18 @@ impl Store {
         }
     }
 
+    /// How many files it holds.
+    pub async fn count(&self) -> Result<u64> {
+        use futures::TryStreamExt as _;
+        match &self.place {
+            Place::Folder(folder) => folder.count().await,
+            Place::Objects { store, prefix } => {
+                let counted = store.list(Some(prefix)).try_fold(0, |count, _| async move { Ok(count + 1) });
+                counted.await.map_err(|e| self.failed("list", "", &e))
+            }
+        }
+    }
+
     /// Whether the file at `path` has this length and checksum. Where no checksum was recorded the file is read.
     pub async fn holds(&self, path: &str, bytes: u64, sha256: &str) -> Result<bool> {
         let Some(stored) = self.head(path).await? else { return Ok(false) };

@@ -69,7 +69,7 @@ pub async fn run(args: Args, environment: Environment) -> Result<(), Failed> {
     let mut bound = None;
     let mut environment = environment;
     if args.sim {
-        let simulation = load_simulation(&args.loading.topology, &environment, &args.loading.data)?;
+        let simulation = load_simulation(&args.loading.topology)?;
         let listening = simulation.bind(([127, 0, 0, 1], 0).into()).await?;
         // What the simulation provides wins over the environment: a drill never reaches the real thing.
         environment = environment.overlay(listening.environment());
@@ -111,8 +111,11 @@ pub async fn run(args: Args, environment: Environment) -> Result<(), Failed> {
     watch(run, simulation, &args, &*clock).await
 }
 
-fn load_simulation(topology: &Path, environment: &Environment, data: &Path) -> Result<sim::Simulation, Failed> {
-    let file = crate::topology::simulation_of(topology, environment, data);
+fn load_simulation(topology: &Path) -> Result<sim::Simulation, Failed> {
+    let file = crate::topology::simulation_of(topology).map_err(|problems| {
+        eprint!("{}", problems.render());
+        Failed::usage(format!("{} cannot be read", topology.display()))
+    })?;
     let file = file.ok_or_else(|| Failed::usage(format!("{} names no simulation", topology.display())))?;
     sim::load(&file).map_err(|problems| Failed { status: 2, problems })
 }

@@ -131,7 +131,7 @@ pub struct Web {
     pub concurrency: usize,
     /// Redirects that are followed.
     pub redirects: usize,
-    /// Content types by extension; an extension that is not here is refused. Empty: everything is allowed.
+    /// Content types by extension; an extension that is not here is refused. Empty: the usual table.
     pub types: IndexMap<String, Vec<String>>,
     /// Content types that say nothing: the extension and the first bytes decide.
     pub generic: Vec<String>,

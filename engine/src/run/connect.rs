@@ -483,18 +483,32 @@ fn http_options(api: &plan::Http) -> http::Options {
     }
 }
 
+/// The declared table; without one the usual table, never everything.
+fn web_types(web: &plan::Web) -> download::Types {
+    let usual = download::Types::default();
+    download::Types {
+        allowed: if web.types.is_empty() {
+            usual.allowed
+        } else {
+            web.types.iter().map(|(extension, types)| (extension.clone(), types.clone())).collect()
+        },
+        generic: if web.generic.is_empty() { usual.generic } else { web.generic.clone() },
+    }
+}
+
 fn web_options(web: &plan::Web, local: &Local) -> download::Options {
     download::Options {
         allow: web.allow.clone(),
-        allow_local: if let Local::Only(addresses) = local { addresses.clone() } else { Vec::new() },
-        allow_any_local: *local == Local::Allowed,
+        allow_local: match local {
+            Local::Refused => Vec::new(),
+            Local::Only(addresses) => addresses.clone(),
+            Local::Allowed => vec!["*".to_owned()],
+        },
         max_size: web.max_size,
         idle_timeout: web.idle_timeout,
         concurrency: web.concurrency,
         redirects: web.redirects,
-        types: web.types.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
-        generic: web.generic.clone(),
-        ..download::Options::default()
+        types: web_types(web),
     }
 }
 

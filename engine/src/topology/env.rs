@@ -35,6 +35,13 @@ impl Environment {
         self.values.keys().map(String::as_str)
     }
 
+    /// Puts `values` over what is there.
+    #[must_use]
+    pub fn overlay(mut self, values: BTreeMap<String, String>) -> Self {
+        self.values.extend(values);
+        self
+    }
+
     /// Adds the lines of a settings file, for variables that have no value yet.
     #[must_use]
     pub fn with_settings(mut self, file: &Source, problems: &mut Vec<Diagnostic>) -> Self {
