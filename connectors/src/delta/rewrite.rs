@@ -71,7 +71,8 @@ impl Source {
 
     /// The keys of `batch`, which holds the key columns by name.
     fn encode(&self, batch: &RecordBatch) -> DeltaResult<deltalake::arrow::row::Rows> {
-        let columns = self.key_schema().fields().iter().map(|field| {
+        let keys = self.key_schema();
+        let columns = keys.fields().iter().map(|field| {
             let column = batch.column_by_name(field.name()).cloned();
             column.ok_or_else(|| DeltaTableError::generic(format!("key column {} was not read", field.name())))
         });
