@@ -87,15 +87,15 @@ fn check_depth(bytes: &[u8]) -> Result<(), JsonError> {
 /// How many brackets open in `bytes`, eight bytes at a time: `[` and `{` differ in one bit.
 fn opening_brackets(bytes: &[u8]) -> usize {
     const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    let mut chunks = bytes.chunks_exact(8);
-    let mut count = 0;
-    for chunk in chunks.by_ref() {
-        let word = chunk.iter().rev().fold(0, |word: u64, byte| word << 8 | u64::from(*byte));
+    let (chunks, rest) = bytes.as_chunks();
+    let mut count = rest.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    for chunk in chunks {
+        let word = u64::from_le_bytes(*chunk);
         // A byte of `other` is zero where there is a bracket; the sum carries into the high bit of every other byte.
         let other = (word | 0x2020_2020_2020_2020) ^ 0x7b7b_7b7b_7b7b_7b7b;
         count += (!(((other & LOW) + LOW) | other | LOW)).count_ones() as usize;
     }
-    count + chunks.remainder().iter().filter(|byte| matches!(byte, b'[' | b'{')).count()
+    count
 }
 
 /// Refuses a key that appears twice in one object.
