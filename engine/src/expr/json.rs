@@ -11,8 +11,6 @@
 //! [`to_text`] is the only way a value becomes text. It is canonical: no spaces, keys sorted. Equal values have equal texts
 //! whatever made them, so a replay writes the same bytes.
 
-use std::collections::HashSet;
-
 use sonic_rs::{JsonContainerTrait, JsonNumberTrait, JsonType, JsonValueTrait};
 
 use super::Json;
@@ -57,14 +55,14 @@ pub fn parse(bytes: &[u8]) -> Result<Json, JsonError> {
             let message = error.to_string();
             JsonError::at(error.offset(), message.split(" at line ").next().unwrap_or("syntax error"))
         })?;
-    check_keys(&value, &mut Vec::new())?;
+    check_keys(&value)?;
     Ok(value)
 }
 
 /// The parser is recursive and has no limit of its own.
 fn check_depth(bytes: &[u8]) -> Result<(), JsonError> {
     // Nearly every message has fewer brackets than may be nested, and counting them is a fraction of parsing.
-    if bytes.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() <= MAX_DEPTH {
+    if opening_brackets(bytes) <= MAX_DEPTH {
         return Ok(());
     }
     let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
@@ -86,29 +84,67 @@ fn check_depth(bytes: &[u8]) -> Result<(), JsonError> {
     Ok(())
 }
 
-/// Finds a key that appears twice; `path` is where `value` stands.
-fn check_keys<'v>(value: &'v Json, path: &mut Vec<&'v str>) -> Result<(), JsonError> {
-    if let Some(object) = value.as_object() {
-        let repeated = if object.len() <= 16 {
-            let again = |at: usize, key: &str| object.iter().skip(at + 1).any(|(other, _)| other == key);
-            object.iter().map(|(key, _)| key).enumerate().find(|(at, key)| again(*at, key)).map(|(_, key)| key)
-        } else {
-            let mut seen = HashSet::with_capacity(object.len());
-            object.iter().map(|(key, _)| key).find(|key| !seen.insert(*key))
+/// How many brackets open in `bytes`, eight bytes at a time: `[` and `{` differ in one bit.
+fn opening_brackets(bytes: &[u8]) -> usize {
+    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    let (chunks, rest) = bytes.as_chunks();
+    let mut count = rest.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    for chunk in chunks {
+        let word = u64::from_le_bytes(*chunk);
+        // A byte of `other` is zero where there is a bracket; the sum carries into the high bit of every other byte.
+        let other = (word | 0x2020_2020_2020_2020) ^ 0x7b7b_7b7b_7b7b_7b7b;
+        count += (!(((other & LOW) + LOW) | other | LOW)).count_ones() as usize;
+    }
+    count
+}
+
+/// Refuses a key that appears twice in one object.
+fn check_keys(root: &Json) -> Result<(), JsonError> {
+    let mut pending = vec![root];
+    let mut keys: Vec<&str> = Vec::new();
+    while let Some(value) = pending.pop() {
+        let is_container = |value: &&Json| matches!(value.get_type(), JsonType::Object | JsonType::Array);
+        let Some(object) = value.as_object() else {
+            pending.extend(elements(value).iter().filter(is_container));
+            continue;
         };
-        if let Some(key) = repeated {
-            path.push(key);
-            return Err(JsonError { message: format!("key `{}` appears twice", path.join(".")), offset: None });
-        }
+        keys.clear();
         for (key, child) in object.iter() {
-            path.push(key);
-            check_keys(child, path)?;
-            path.pop();
+            keys.push(key);
+            pending.extend(Some(child).filter(is_container));
         }
-    } else if let Some(array) = value.as_array() {
-        array.iter().try_for_each(|child| check_keys(child, path))?;
+        if repeated(&mut keys).is_some() {
+            let path = repeated_path(root).unwrap_or_default().join(".");
+            return Err(JsonError { message: format!("key `{path}` appears twice"), offset: None });
+        }
     }
     Ok(())
+}
+
+/// A key that is in `keys` twice; may reorder them.
+fn repeated<'v>(keys: &mut [&'v str]) -> Option<&'v str> {
+    if keys.len() > 16 {
+        keys.sort_unstable();
+        return keys.windows(2).find(|pair| pair.first() == pair.last()).and_then(|pair| pair.first().copied());
+    }
+    let twice = |(at, key): &(usize, &&str)| keys.iter().skip(at + 1).any(|other| other == *key);
+    keys.iter().enumerate().find(twice).map(|(_, key)| *key)
+}
+
+/// Where the first key stands that appears twice.
+fn repeated_path(value: &Json) -> Option<Vec<&str>> {
+    if let Some(object) = value.as_object() {
+        let mut keys: Vec<&str> = object.iter().map(|(key, _)| key).collect();
+        if let Some(key) = repeated(&mut keys) {
+            return Some(vec![key]);
+        }
+        return object.iter().find_map(|(key, child)| {
+            let mut path = repeated_path(child)?;
+            path.insert(0, key);
+            Some(path)
+        });
+    }
+    elements(value).iter().find_map(repeated_path)
 }
 
 /// The canonical text of a value.
@@ -368,6 +404,17 @@ mod tests {
         assert!(parse("{\"a\":".repeat(100_000).as_bytes()).is_err());
         let wide = format!("[{}\"[[[\\\"[[[\"]", "[],".repeat(10_000));
         assert!(parse(wide.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn brackets_are_counted() {
+        let every: Vec<u8> = (0..=255).collect();
+        assert_eq!(opening_brackets(&every), 2);
+        for length in 0..20 {
+            assert_eq!(opening_brackets(&vec![b'['; length]), length);
+            assert_eq!(opening_brackets(&vec![b'{'; length]), length);
+            assert_eq!(opening_brackets(&vec![b']'; length]), 0);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::fmt;
 use jmespath::ast::{self, Ast};
 
 use super::functions::{self, Form, Run};
-use super::{FunctionUse, Json, json};
+use super::{FunctionUse, Json};
 
 /// The longest text of an expression, in bytes.
 const MAX_TEXT: usize = 8 * 1024;
@@ -197,8 +197,8 @@ fn is_path(node: &Node) -> bool {
 
 /// `make(node)`, or `!make(x)` where `node` is `!x`. In the crate's grammar `!` binds tighter than the dot, so `!a.b` is a
 /// field of a boolean, which is always null and never what was meant; here it is the opposite of `a.b`.
-fn outside_not(node: Box<Node>, make: impl FnOnce(Box<Node>) -> Node) -> Node {
-    match *node {
+fn outside_not(node: Node, make: impl FnOnce(Box<Node>) -> Node) -> Node {
+    match node {
         Node::Not(inner) => Node::Not(Box::new(make(inner))),
         other => make(Box::new(other)),
     }
@@ -243,7 +243,7 @@ impl Lowering<'_> {
                 let (left, right) = (self.boxed(lhs, root && !walks)?, self.boxed(rhs, false)?);
                 match self.text.as_bytes().get(*offset) {
                     Some(b'|') => Node::Then(left, right),
-                    _ => outside_not(left, |left| Node::Then(left, right)),
+                    _ => outside_not(*left, |left| Node::Then(left, right)),
                 }
             }
             Ast::Index { idx, .. } => {
@@ -276,11 +276,11 @@ impl Lowering<'_> {
                 Node::Compare(comparator, self.boxed(lhs, root)?, self.boxed(rhs, root)?)
             }
             Ast::Projection { lhs, rhs, .. } => {
-                let (left, right) = (self.boxed(lhs, root)?, self.boxed(rhs, false)?);
+                let (left, right) = (self.lower(lhs, root)?, self.boxed(rhs, false)?);
                 outside_not(left, |left| Node::Project(left, right))
             }
-            Ast::Flatten { node, .. } => outside_not(self.boxed(node, root)?, Node::Flatten),
-            Ast::ObjectValues { node, .. } => outside_not(self.boxed(node, root)?, Node::Values),
+            Ast::Flatten { node, .. } => outside_not(self.lower(node, root)?, Node::Flatten),
+            Ast::ObjectValues { node, .. } => outside_not(self.lower(node, root)?, Node::Values),
             Ast::MultiList { elements, .. } => Node::MultiList(self.all(elements, root)?),
             Ast::MultiHash { elements, .. } => {
                 let pairs = elements.iter().map(|pair| Ok((pair.key.clone(), self.lower(&pair.value, root)?)));
@@ -356,8 +356,9 @@ fn text_literal(tree: &Ast) -> Option<String> {
     }
 }
 
+/// The value of a literal. Its numbers are numbers already, so that comparing with one reads only the other side's text.
 fn literal(value: &jmespath::Variable, offset: usize) -> Result<Json, ParseError> {
-    json::parse(value.to_string().as_bytes()).map_err(|error| ParseError::new(offset, error.to_string()))
+    sonic_rs::from_str(&value.to_string()).map_err(|_| ParseError::new(offset, "the literal is no JSON"))
 }
 
 #[cfg(test)]
@@ -406,7 +407,7 @@ mod tests {
 
     #[test]
     fn not_is_outside_of_what_it_stands_before() {
-        let root = super::json::parse(br#"{"a":{"b":[{"c":1}],"n":null}}"#).unwrap();
+        let root = super::super::json::parse(br#"{"a":{"b":[{"c":1}],"n":null}}"#).unwrap();
         let env = super::super::Env { now: 0, present: None };
         let bindings = super::super::Bindings::default();
         let scope = super::super::Scope { bindings: &bindings, root: Some(&root), env: &env };
