@@ -107,8 +107,9 @@ impl Scope {
         self
     }
 
+    /// What a name means: the engine's `answer` is in front of a stage of that name.
     fn get(&self, name: &str) -> Option<&Binding> {
-        self.names.iter().find(|(n, _)| n == name).map(|(_, b)| b)
+        self.names.iter().rev().find(|(n, _)| n == name).map(|(_, b)| b)
     }
 
     /// The type of a path; none: any, or not known.

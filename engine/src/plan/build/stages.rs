@@ -17,7 +17,7 @@ use crate::topology::reader::Reader;
 use crate::topology::{Span, code};
 
 /// Names that stages cannot have: the engine binds them.
-const RESERVED: &[&str] = &["event", "raw", "source", "outcome", "key", "items", "answer"];
+const RESERVED: &[&str] = &["event", "raw", "source", "outcome"];
 
 impl<'a> Builder<'a> {
     /// Where a stage stands in the flow, and what it binds. Done for all stages before one is built.

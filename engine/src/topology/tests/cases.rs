@@ -57,7 +57,7 @@ const CASES: &[Case] = &[
     case("E0105", "expired: refresh", "expired: dead", "expired", "exclude each other"),
     case("E0105", "auth: {first: [", "auth: {token: x, first: [", "auth", "an authentication is one of"),
     case("E0106", "      fresh:\n", "      fre-sh:\n", "fre-sh", "letters, digits and `_`"),
-    case("E0106", "      counts:\n", "      items:\n", "items", "bound by the engine"),
+    case("E0106", "      counts:\n", "      raw:\n", "raw", "bound by the engine"),
     case("E0106", "classify: {404: permanent", "classify: {4o4: permanent", "4o4", "an HTTP status"),
     case("E0106", "topology: orders\n", "topology: a/b\n", "a/b", "no name of a topology"),
     case("E0107", "language: 1\n", "language: 2\n", "2", "version `2`"),
