@@ -11,7 +11,7 @@
 //! let text = "topology: t\nlanguage: 1\nflows: {a: {sorce: {}}}\n";
 //! let problems = load_str("t.yaml", text, &Environment::default(), "data").unwrap_err();
 //! assert_eq!(problems.items[0].message, "a flow needs the key `source`");
-//! assert_eq!(problems.items[1].help.as_deref(), Some("did you mean `source`?"));
+//! assert_eq!(problems.items[2].help.as_deref(), Some("did you mean `source`?"));
 //! ```
 
 use std::path::Path;
