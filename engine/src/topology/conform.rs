@@ -38,6 +38,9 @@ impl Form<'_> {
 
     /// Checks one value; `at` is the key it stands under.
     fn value(&mut self, node: &mut Node, kind: &Kind, at: Span) {
+        if matches!(node.value, Value::Unset) {
+            return;
+        }
         match kind {
             Kind::List(inner) => {
                 self.read_variable(node, true);
@@ -130,14 +133,17 @@ impl Form<'_> {
             _ if shape.one_of.is_empty() => None,
             [] => Some((at, format!("{} needs one of `{}`", shape.name, shape.one_of.join("`, `")))),
             [_] => None,
-            [first, second, ..] => Some((second.at, format!("`{}` and `{}` exclude each other", first.key, second.key))),
+            [first, second, ..] => {
+                Some((second.at, format!("`{}` and `{}` exclude each other", first.key, second.key)))
+            }
         };
         if let Some((span, message)) = choice {
             self.problem(code::EXCLUSIVE, span, message);
         }
         // Missing keys are told where the mapping's own key stands; where it would begin they would look like part of it.
         for (name, expected) in missing {
-            self.problem(code::MISSING_KEY, at, format!("{} needs the key `{name}`", shape.name)).expected = Some(expected);
+            self.problem(code::MISSING_KEY, at, format!("{} needs the key `{name}`", shape.name)).expected =
+                Some(expected);
         }
     }
 
@@ -148,7 +154,7 @@ impl Form<'_> {
             Value::Scalar(scalar) => (scalar.text.clone(), node.span),
             Value::Map(entries) => {
                 let [entry] = entries.as_mut_slice() else { return self.wrong(node, kind) };
-                self.leaf(&mut entry.value, if field { &Kind::Expression } else { &Kind::Text });
+                self.value(&mut entry.value, if field { &Kind::Expression } else { &Kind::Text }, entry.at);
                 (entry.key.clone(), entry.at)
             }
             _ => return self.wrong(node, kind),
@@ -204,7 +210,9 @@ impl Form<'_> {
         let problem = Diagnostic::new(code::WRONG_KIND, self.source, node.span, format!("{shown} does not fit here"))
             .expected(kind.expected());
         self.problems.push(match kind {
-            Kind::Choice(words) => Diagnostic { help: problem.clone().nearest(&text, words.iter().copied()).help, ..problem },
+            Kind::Choice(words) => {
+                Diagnostic { help: problem.clone().nearest(&text, words.iter().copied()).help, ..problem }
+            }
             _ => problem,
         });
     }
@@ -227,7 +235,7 @@ pub fn is_binding(name: &str) -> bool {
 /// Marks all texts of a tree as coming from the environment, so that no error shows them.
 fn mark(node: &mut Node, origin: &Origin) {
     match &mut node.value {
-        Value::Null => {}
+        Value::Null | Value::Unset => {}
         Value::Scalar(scalar) => scalar.origin = origin.clone(),
         Value::List(items) => items.iter_mut().for_each(|n| mark(n, origin)),
         Value::Map(entries) => entries.iter_mut().for_each(|e| mark(&mut e.value, origin)),

@@ -263,7 +263,13 @@ mod tests {
 
     #[test]
     fn nearest_finds_slips_and_nothing_else() {
-        for (given, found) in [("tpoic", Some("topic")), ("topics", Some("topic")), ("Group", Some("group")), ("x", None), ("retries", None)] {
+        for (given, found) in [
+            ("tpoic", Some("topic")),
+            ("topics", Some("topic")),
+            ("Group", Some("group")),
+            ("x", None),
+            ("retries", None),
+        ] {
             assert_eq!(nearest(given, ["topic", "group", "retry_policy"]), found, "{given}");
         }
     }

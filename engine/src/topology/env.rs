@@ -96,7 +96,7 @@ fn unquote(value: &str) -> Option<String> {
 /// Puts values into all texts of a tree.
 pub fn interpolate(node: &mut Node, environment: &Environment, source: &Source, problems: &mut Vec<Diagnostic>) {
     let replaced = match &mut node.value {
-        Value::Null => return,
+        Value::Null | Value::Unset => return,
         Value::List(items) => return items.iter_mut().for_each(|n| interpolate(n, environment, source, problems)),
         Value::Map(entries) => {
             return entries.iter_mut().for_each(|e| interpolate(&mut e.value, environment, source, problems));
@@ -119,14 +119,14 @@ pub fn interpolate(node: &mut Node, environment: &Environment, source: &Source, 
             let problem = Diagnostic::new(code::UNSET, source, node.locate(source, offset, length), message)
                 .help(format!("set it in the environment or the settings file, or give a default: `${{{name}:-...}}`"));
             problems.push(problem);
-            node.value = Value::Null;
+            node.value = Value::Unset;
         }
         Err(Failure { offset, length, name: None }) => {
             let message = "`${` without a name and a closing brace";
             let problem = Diagnostic::new(code::INTERPOLATION, source, node.locate(source, offset, length), message)
                 .expected("`${NAME}` or `${NAME:-default}`; a literal `${` is written `$${`");
             problems.push(problem);
-            node.value = Value::Null;
+            node.value = Value::Unset;
         }
     }
 }

@@ -11,7 +11,7 @@
 //! let text = "topology: t\nlanguage: 1\nflows: {a: {sorce: {}}}\n";
 //! let problems = load_str("t.yaml", text, &Environment::default(), "data").unwrap_err();
 //! assert_eq!(problems.items[0].message, "a flow needs the key `source`");
-//! assert_eq!(problems.items[1].help.as_deref(), Some("did you mean `source`?"));
+//! assert_eq!(problems.items[2].help.as_deref(), Some("did you mean `source`?"));
 //! ```
 
 use std::path::Path;
@@ -79,7 +79,9 @@ pub fn simulation_of(path: &Path) -> Result<Option<std::path::PathBuf>, Diagnost
 
 fn read(path: &Path) -> Result<String, Diagnostic> {
     let source = Source::new(path.display().to_string(), "");
-    let failed = |why: String| Diagnostic::new(code::FILE, &source, Span::at(0), format!("cannot read {}: {why}", path.display()));
+    let failed = |why: String| {
+        Diagnostic::new(code::FILE, &source, Span::at(0), format!("cannot read {}: {why}", path.display()))
+    };
     let bytes = std::fs::read(path).map_err(|e| failed(e.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|e| failed(e.to_string()))?;
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))

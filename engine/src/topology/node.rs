@@ -30,8 +30,10 @@ pub struct Node {
 /// What a node is.
 #[derive(Clone, Debug)]
 pub enum Value {
-    /// Nothing: `key:`, `~`, `null`, or a variable that is not set.
+    /// Nothing: `key:`, `~`, `null`, or a variable that is empty.
     Null,
+    /// A value that a variable should have given and did not. That was reported; what depends on it is not.
+    Unset,
     /// Text, whatever it will be read as.
     Scalar(Scalar),
     /// A list.
@@ -102,10 +104,20 @@ impl Node {
         matches!(self.value, Value::Null)
     }
 
+    /// Whether it, or a value in it, is one that a variable should have given.
+    pub fn is_unset(&self) -> bool {
+        match &self.value {
+            Value::Unset => true,
+            Value::Null | Value::Scalar(_) => false,
+            Value::List(items) => items.iter().any(Node::is_unset),
+            Value::Map(entries) => entries.iter().any(|e| e.value.is_unset()),
+        }
+    }
+
     /// What an error calls it; never a value of the environment.
     pub fn shown(&self) -> String {
         match &self.value {
-            Value::Null => "nothing".into(),
+            Value::Null | Value::Unset => "nothing".into(),
             Value::List(_) => "a list".into(),
             Value::Map(_) => "a mapping".into(),
             Value::Scalar(Scalar { origin: Origin::Whole(name), .. }) => format!("the value of `{name}`"),
@@ -326,7 +338,12 @@ mod tests {
 
     #[test]
     fn offsets_inside_text_are_found_in_the_file() {
-        let cases = [("a: foo + bar", '+'), ("a: 'foo + bar'", '+'), ("a: >-\n   foo\n   + bar\n", '+'), ("a: \"f\\\"o + bar\"", '+')];
+        let cases = [
+            ("a: foo + bar", '+'),
+            ("a: 'foo + bar'", '+'),
+            ("a: >-\n   foo\n   + bar\n", '+'),
+            ("a: \"f\\\"o + bar\"", '+'),
+        ];
         for (text, wanted) in cases {
             let source = Source::new("t", text);
             let (node, _) = read(text);

@@ -107,7 +107,14 @@ mod tests {
 
     #[test]
     fn durations_sizes_and_names() {
-        let cases = [("250ms", 250), ("30s", 30_000), ("30", 30_000), ("24h", 86_400_000), ("7d", 604_800_000), ("5 m", 300_000)];
+        let cases = [
+            ("250ms", 250),
+            ("30s", 30_000),
+            ("30", 30_000),
+            ("24h", 86_400_000),
+            ("7d", 604_800_000),
+            ("5 m", 300_000),
+        ];
         for (text, ms) in cases {
             assert_eq!(duration(text), Some(Duration::from_millis(ms)), "{text}");
         }
@@ -117,7 +124,9 @@ mod tests {
         assert_eq!(size("16MiB"), Some(16 << 20));
         assert_eq!(size("7"), Some(7));
         assert_eq!(size("1MB"), None);
-        for (text, name) in [("300", "5m"), ("40m", "40m"), ("90s", "90s"), ("60m", "1h"), ("7d", "168h"), ("1500ms", "1500ms")] {
+        for (text, name) in
+            [("300", "5m"), ("40m", "40m"), ("90s", "90s"), ("60m", "1h"), ("7d", "168h"), ("1500ms", "1500ms")]
+        {
             assert_eq!(duration(text).map(delay_name).as_deref(), Some(name));
         }
     }

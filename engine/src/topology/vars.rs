@@ -27,7 +27,8 @@ impl Vars {
             let before = open.len();
             open.retain(|entry| {
                 let text = entry.value.text().unwrap_or("");
-                let waits = used(text).any(|(_, name)| names.iter().any(|n| n == name) && !vars.values.contains_key(name));
+                let waits =
+                    used(text).any(|(_, name)| names.iter().any(|n| n == name) && !vars.values.contains_key(name));
                 if !waits {
                     let value = vars.expand(&entry.value, &[], source, problems);
                     vars.values.insert(entry.key.clone(), value);
@@ -58,7 +59,8 @@ impl Vars {
                 Some(value) => out += value,
                 None => {
                     let span = node.locate(source, at, name.len() + 2);
-                    let problem = Diagnostic::new(code::UNKNOWN_VARIABLE, source, span, format!("unknown variable `{name}`"));
+                    let problem =
+                        Diagnostic::new(code::UNKNOWN_VARIABLE, source, span, format!("unknown variable `{name}`"));
                     let names = self.values.keys().map(String::as_str).chain(keep.iter().copied());
                     problems.push(problem.nearest(name, names));
                 }

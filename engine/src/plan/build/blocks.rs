@@ -5,10 +5,11 @@ use super::Builder;
 use super::flow::Lines;
 use super::scope::{Binding, Scope};
 use crate::expr::Expr;
-use crate::topology::code;
+
 use crate::topology::language::{ROWS, SEND};
 use crate::topology::node::{Entry, Node};
 use crate::topology::reader::Reader;
+use crate::topology::{Diagnostic, code};
 
 impl<'a> Builder<'a> {
     pub(super) fn rows(&mut self, entry: &'a Entry, base: &Scope, lines: &Lines<'a>, flow: &str) -> Option<Rows> {
@@ -29,12 +30,16 @@ impl<'a> Builder<'a> {
             let Some(index) = spec.column(name) else {
                 let message = format!("the table `{}` has no column `{name}`", spec.name);
                 let names = spec.columns.iter().map(|c| c.name.as_str());
-                let problem = crate::topology::Diagnostic::new(code::UNKNOWN_COLUMN, self.source, column.at, message);
+                let problem = Diagnostic::new(code::UNKNOWN_COLUMN, self.source, column.at, message);
                 self.problems.push(problem.nearest(name, names));
                 continue;
             };
             if columns.iter().any(|c| c.column == index) {
-                self.problem(code::DUPLICATE_NAME, column.at, format!("the column `{name}` stands twice, with and without `?`"));
+                self.problem(
+                    code::DUPLICATE_NAME,
+                    column.at,
+                    format!("the column `{name}` stands twice, with and without `?`"),
+                );
                 continue;
             }
             let declared = spec.columns.get(index);
@@ -46,21 +51,27 @@ impl<'a> Builder<'a> {
             // A column whose expression is broken is carried all the same; what is broken was reported.
             let Some(value) = expr.or_else(|| Expr::parse("`null`").ok()) else { continue };
             if value.uses_now() && (spec.key.contains(&index) || spec.partition.contains(&index)) {
-                let message = format!("`now` in the {} column `{name}`", if spec.key.contains(&index) { "key" } else { "partition" });
-                self.problem(code::NOW, column.value.span, message).help =
-                    Some("a replay would write the row a second time; take a time of the message, such as `source.time`".into());
+                let message = format!(
+                    "`now` in the {} column `{name}`",
+                    if spec.key.contains(&index) { "key" } else { "partition" }
+                );
+                self.problem(code::NOW, column.value.span, message).help = Some(
+                    "a replay would write the row a second time; take a time of the message, such as `source.time`"
+                        .into(),
+                );
             }
             self.becomes(&column.value, &value, &scope, declared.map(|c| c.kind));
             columns.push(ColumnValue { column: index, value, optional, place });
         }
         let (table, spec) = (table?, spec?);
-        let missing = spec.columns.iter().enumerate().filter(|(index, column)| {
-            !column.nullable && !columns.iter().any(|c| c.column == *index)
-        });
+        let missing = spec
+            .columns
+            .iter()
+            .enumerate()
+            .filter(|(index, column)| !column.nullable && !columns.iter().any(|c| c.column == *index));
         for (index, column) in missing {
-            let why = if spec.key.contains(&index) { "a column of the key" } else { "never null" };
-            let message = format!("the block does not carry `{}`, {why} of `{table}`", column.name);
-            let message = if spec.key.contains(&index) { message } else { message.replace(&format!(" of `{table}`"), &format!(" in `{table}`")) };
+            let why = if spec.key.contains(&index) { "a column of the key of" } else { "never null in" };
+            let message = format!("the block does not carry `{}`, {why} `{table}`", column.name);
             self.problem(code::MISSING_COLUMN, reader.place("columns"), message);
         }
         let place = self.place(entry.at, path);
@@ -83,18 +94,25 @@ impl<'a> Builder<'a> {
             }
             let Some(topic) = &topic else { continue };
             let Some(declared) = topic.message.iter().find(|f| f.name.as_ref() == field.key) else {
-                let message = format!("the message of `{}` has no field `{}`", topic_name.as_deref().unwrap_or(""), field.key);
-                let problem = crate::topology::Diagnostic::new(code::UNKNOWN_FIELD, self.source, field.at, message);
+                let message =
+                    format!("the message of `{}` has no field `{}`", topic_name.as_deref().unwrap_or(""), field.key);
+                let problem = Diagnostic::new(code::UNKNOWN_FIELD, self.source, field.at, message);
                 self.problems.push(problem.nearest(&field.key, topic.message.iter().map(|f| f.name.as_ref())));
                 continue;
             };
             let Some(value) = expr.or_else(|| Expr::parse("`null`").ok()) else { continue };
             self.becomes(&field.value, &value, &scope, declared.kind);
-            body.push(BodyField { name: declared.name.clone(), value, kind: declared.kind, required: declared.required });
+            body.push(BodyField {
+                name: declared.name.clone(),
+                value,
+                kind: declared.kind,
+                required: declared.required,
+            });
         }
         let (topic_name, topic) = (topic_name?, topic?);
         for field in topic.message.iter().filter(|f| f.required && !body.iter().any(|b| b.name == f.name)) {
-            let message = format!("the body does not carry `{}`, which every message of `{topic_name}` needs", field.name);
+            let message =
+                format!("the body does not carry `{}`, which every message of `{topic_name}` needs", field.name);
             self.problem(code::MISSING_FIELD, reader.place("body"), message);
         }
         let key = match (key, &topic.key) {
@@ -104,7 +122,8 @@ impl<'a> Builder<'a> {
                 let field = body.iter().find(|b| b.name.as_ref() == name).map(|b| b.value.clone());
                 if field.is_none() && topic.message.iter().any(|f| f.name.as_ref() == name && !f.required) {
                     let message = format!("the body does not carry `{name}`, the key of `{topic_name}`");
-                    self.problem(code::MISSING_FIELD, reader.place("body"), message).help = Some("or give the key: `key: expression`".into());
+                    self.problem(code::MISSING_FIELD, reader.place("body"), message).help =
+                        Some("or give the key: `key: expression`".into());
                 }
                 field
             }

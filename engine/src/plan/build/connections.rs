@@ -34,7 +34,11 @@ impl<'a> Builder<'a> {
         }
         if let Some(store) = reader.opt_object("object_store") {
             let (url, options) = (store.text("url"), secrets(store.entries("options")));
-            return Some(Connection::ObjectStore(ObjectStore { url, options, concurrency: store.integer("concurrency") }));
+            return Some(Connection::ObjectStore(ObjectStore {
+                url,
+                options,
+                concurrency: store.integer("concurrency"),
+            }));
         }
         let delta = reader.opt_object("delta")?;
         Some(Connection::Delta(Delta { url: delta.text("url"), options: secrets(delta.entries("options")) }))
@@ -59,14 +63,19 @@ impl<'a> Builder<'a> {
             consumer: strings(reader.entries("consumer")),
             producer: strings(reader.entries("producer")),
         };
-        if kafka.protocol.starts_with("sasl") && (kafka.username.is_empty() || kafka.password.0.is_empty()) {
+        let unset = reader.get("security").is_some_and(Node::is_unset);
+        if !unset && kafka.protocol.starts_with("sasl") && (kafka.username.is_empty() || kafka.password.0.is_empty()) {
             let message = format!("`{}` needs `username` and `password`", kafka.protocol);
             self.problem(code::AUTH, reader.place("security"), message);
         }
         if let (Some(beat), Some(session)) = (kafka.heartbeat, kafka.session_timeout)
             && beat * 3 > session
         {
-            self.problem(code::TIMING, reader.place("heartbeat"), "`heartbeat` must be at most a third of `session_timeout`");
+            self.problem(
+                code::TIMING,
+                reader.place("heartbeat"),
+                "`heartbeat` must be at most a third of `session_timeout`",
+            );
         }
         if let (Some(session), Some(poll)) = (kafka.session_timeout, kafka.max_poll_interval)
             && session > poll
@@ -80,7 +89,8 @@ impl<'a> Builder<'a> {
     fn http(&mut self, reader: &Reader<'a>) -> Http {
         let breaker = reader.object("breaker", &BREAKER);
         let classify = reader.entries("classify").iter().filter_map(|entry| {
-            let all = [Category::Transient, Category::Auth, Category::Permanent, Category::CircuitOpen, Category::Unknown];
+            let all =
+                [Category::Transient, Category::Auth, Category::Permanent, Category::CircuitOpen, Category::Unknown];
             let category = all.into_iter().find(|c| Some(c.as_str()) == entry.value.text())?;
             Some((entry.key.parse().ok()?, category))
         });
@@ -89,7 +99,11 @@ impl<'a> Builder<'a> {
         Http {
             url: reader.text("url").trim_end_matches('/').into(),
             auth: reader.opt_object("auth").map_or(Auth::None, |auth| self.auth(&auth, true)),
-            headers: reader.entries("headers").iter().map(|e| (e.key.clone(), text(&e.value))).collect::<IndexMap<_, _>>(),
+            headers: reader
+                .entries("headers")
+                .iter()
+                .map(|e| (e.key.clone(), text(&e.value)))
+                .collect::<IndexMap<_, _>>(),
             timeout: reader.duration("timeout"),
             concurrency: reader.integer("concurrency"),
             retries: reader.integer("retries"),
@@ -115,7 +129,7 @@ impl<'a> Builder<'a> {
                 (user, password) if !user.is_empty() && !password.is_empty() => {
                     found.push(Auth::Basic(user, Secret(password)));
                 }
-                (user, _) if last_resort => {
+                (user, _) if last_resort && !basic.node.is_some_and(Node::is_unset) => {
                     let empty = if user.is_empty() { "username" } else { "password" };
                     self.problem(code::AUTH, reader.place("basic"), format!("`basic` without a `{empty}`"));
                 }
@@ -124,12 +138,17 @@ impl<'a> Builder<'a> {
         }
         found.extend(reader.opt_text("token").filter(|t| !t.is_empty()).map(|t| Auth::Token(Secret(t.into()))));
         found.extend(reader.opt_text("bearer").filter(|t| !t.is_empty()).map(|t| Auth::Bearer(Secret(t.into()))));
-        let alternatives = reader.items("first").iter().map(|node| Reader { node: Some(node), at: node.span, ..*reader });
+        let alternatives =
+            reader.items("first").iter().map(|node| Reader { node: Some(node), at: node.span, ..*reader });
         let alternatives: Vec<Auth> = alternatives.map(|auth| self.auth(&auth, false)).collect();
         found.extend(alternatives.into_iter().find(|auth| *auth != Auth::None));
         if found.len() > 1 {
-            self.problem(code::EXCLUSIVE, reader.at, "an authentication is one of `basic`, `token`, `bearer`, `first`").help =
-                Some("for the first that is complete: `auth: {first: [{token: ...}, {basic: ...}]}`".into());
+            self.problem(
+                code::EXCLUSIVE,
+                reader.at,
+                "an authentication is one of `basic`, `token`, `bearer`, `first`",
+            )
+            .help = Some("for the first that is complete: `auth: {first: [{token: ...}, {basic: ...}]}`".into());
         }
         found.into_iter().next().unwrap_or_default()
     }

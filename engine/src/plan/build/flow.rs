@@ -69,7 +69,7 @@ impl<'a> Builder<'a> {
         self.reads.clear();
         let source = self.source_of(&reader, entry);
         let base = Scope::default()
-            .with("event", Binding::event(&source.message))
+            .with("event", if source.message.is_empty() { Binding::Free } else { Binding::event(&source.message) })
             .with("raw", Binding::Free)
             .with("source", Binding::source());
         let declared = reader.entries("stages");
@@ -104,7 +104,7 @@ impl<'a> Builder<'a> {
                 "route" | "each" | "download" => false,
                 _ => true,
             };
-            if !effect && !self.reads.contains(known.name) {
+            if !effect && !self.broken && !self.reads.contains(known.name) {
                 let help = "use its name in an expression or a `from`, or remove it";
                 self.unread(known.name, known.at, help);
             }
@@ -126,8 +126,10 @@ impl<'a> Builder<'a> {
             None => {
                 let topic = reader.get("topic").and_then(|node| self.topic_of(node));
                 let topic = topic.and_then(|name| self.topics.get(&name).cloned());
-                for (key, why) in [("group", "its positions are committed for a group"), ("retry", "a failed message must go somewhere")]
-                {
+                for (key, why) in [
+                    ("group", "its positions are committed for a group"),
+                    ("retry", "a failed message must go somewhere"),
+                ] {
                     if reader.get("topic").is_some() && reader.get(key).is_none() {
                         let code = if key == "retry" { code::RETRY } else { code::MISSING_KEY };
                         let message = format!("a source that is a topic needs the key `{key}`: {why}");
@@ -146,7 +148,8 @@ impl<'a> Builder<'a> {
                 self.retry(&retry, connection)
             }
             (SourceKind::File { .. }, Some(retry)) => {
-                let message = "a file has no retry policy: its failed messages are dead, and blocks with `on: [dead]` see them";
+                let message =
+                    "a file has no retry policy: its failed messages are dead, and blocks with `on: [dead]` see them";
                 self.problem(code::RETRY, retry.at, message);
                 Retry::default()
             }

@@ -35,6 +35,7 @@ pub fn build(tree: &Node, source: &Source, problems: &mut Vec<Diagnostic>) -> Op
         topics: IndexMap::new(),
         tables: IndexMap::new(),
         reads: BTreeSet::new(),
+        broken: problems.iter().any(|p| matches!(p.code, code::EXPRESSION | code::TEMPLATE | code::UNSET)),
     };
     let plan = builder.plan();
     problems.append(&mut builder.problems);
@@ -52,6 +53,8 @@ struct Builder<'a> {
     tables: IndexMap<String, Table>,
     /// Names of bindings and stages that the flow at hand reads.
     reads: BTreeSet<String>,
+    /// Whether an expression does not parse, so that what it reads is not known.
+    broken: bool,
 }
 
 impl<'a> Builder<'a> {
@@ -97,7 +100,8 @@ impl<'a> Builder<'a> {
             let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
             if name.is_empty() || !name.chars().all(plain) {
                 let message = format!("{} is no name of a topology", node.shown());
-                self.problem(code::BAD_NAME, node.span, message).expected = Some("letters, digits, `_`, `-` and `.`".into());
+                self.problem(code::BAD_NAME, node.span, message).expected =
+                    Some("letters, digits, `_`, `-` and `.`".into());
             }
         }
     }

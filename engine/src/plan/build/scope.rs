@@ -107,8 +107,9 @@ impl Scope {
         self
     }
 
+    /// What a name means: the engine's `answer` is in front of a stage of that name.
     fn get(&self, name: &str) -> Option<&Binding> {
-        self.names.iter().find(|(n, _)| n == name).map(|(_, b)| b)
+        self.names.iter().rev().find(|(n, _)| n == name).map(|(_, b)| b)
     }
 
     /// The type of a path; none: any, or not known.
@@ -127,7 +128,7 @@ impl Builder<'_> {
     /// Checks the names of an expression. `why` says where a name that is not in sight can be had.
     pub(super) fn sees(&mut self, node: &Node, expr: &Expr, scope: &Scope, why: &dyn Fn(&str) -> Option<String>) {
         for path in expr.paths() {
-            if let Some(problem) = self.path(node, expr, path, scope, why) {
+            if let Some(problem) = self.path(node, path, scope, why) {
                 self.problems.push(problem);
             }
         }
@@ -141,7 +142,8 @@ impl Builder<'_> {
             let names = self.declared("tables");
             if !names.contains(table) {
                 let span = node.locate(self.source, function.offset, function.name.len());
-                let problem = Diagnostic::new(code::UNKNOWN_TABLE, self.source, span, format!("unknown table `{table}`"));
+                let problem =
+                    Diagnostic::new(code::UNKNOWN_TABLE, self.source, span, format!("unknown table `{table}`"));
                 self.problems.push(problem.nearest(table, names.iter().map(String::as_str)));
             }
         }
@@ -150,7 +152,6 @@ impl Builder<'_> {
     fn path(
         &mut self,
         node: &Node,
-        expr: &Expr,
         path: &[String],
         scope: &Scope,
         why: &dyn Fn(&str) -> Option<String>,
@@ -165,7 +166,8 @@ impl Builder<'_> {
             if scope.open {
                 return None;
             }
-            let problem = Diagnostic::new(code::UNKNOWN_BINDING, self.source, at(0), format!("`{first}` is not in sight here"));
+            let problem =
+                Diagnostic::new(code::UNKNOWN_BINDING, self.source, at(0), format!("`{first}` is not in sight here"));
             let names: Vec<&str> = scope.names.iter().map(|(n, _)| n.as_str()).collect();
             return Some(match why(first) {
                 Some(why) => problem.help(why),

@@ -17,7 +17,7 @@ use crate::topology::reader::Reader;
 use crate::topology::{Span, code};
 
 /// Names that stages cannot have: the engine binds them.
-const RESERVED: &[&str] = &["event", "raw", "source", "outcome", "key", "items", "answer"];
+const RESERVED: &[&str] = &["event", "raw", "source", "outcome"];
 
 impl<'a> Builder<'a> {
     /// Where a stage stands in the flow, and what it binds. Done for all stages before one is built.
@@ -43,7 +43,13 @@ impl<'a> Builder<'a> {
         Known { name: &entry.key, at: entry.at, reader, kind, input, parent, binding }
     }
 
-    pub(super) fn stage(&mut self, known: &Known<'a>, scope: &Scope, lines: &Lines<'a>, flow: &'a Entry) -> Option<Stage> {
+    pub(super) fn stage(
+        &mut self,
+        known: &Known<'a>,
+        scope: &Scope,
+        lines: &Lines<'a>,
+        flow: &'a Entry,
+    ) -> Option<Stage> {
         let reader = &known.reader;
         let path = format!("flows.{}.stages.{}", flow.key, known.name);
         let when = self.expr(reader, "when", scope, lines);
@@ -132,9 +138,11 @@ impl<'a> Builder<'a> {
         match column(key) {
             Some(key) => Some(DedupTable { table, key, at: column(at) }),
             None => {
-                let message = format!("no rows block of this flow writes `{}` into a column of `{table}`", key.text().trim());
-                self.problem(code::DEDUP_TABLE, node.span, message).help =
-                    Some("write the dedup's key, spelt the same, into a column of that table, or say `forgets: true`".into());
+                let message =
+                    format!("no rows block of this flow writes `{}` into a column of `{table}`", key.text().trim());
+                self.problem(code::DEDUP_TABLE, node.span, message).help = Some(
+                    "write the dedup's key, spelt the same, into a column of that table, or say `forgets: true`".into(),
+                );
                 None
             }
         }
@@ -150,7 +158,17 @@ impl<'a> Builder<'a> {
         let query = self.named(reader, "query", scope, lines);
         let body = self.named(reader, "body", scope, lines);
         let headers = self.named(reader, "headers", scope, lines);
-        Some(Call { connection, method, path: path?, query, body, headers, absent: Vec::new(), paginate: None, max_answer: None })
+        Some(Call {
+            connection,
+            method,
+            path: path?,
+            query,
+            body,
+            headers,
+            absent: Vec::new(),
+            paginate: None,
+            max_answer: None,
+        })
     }
 
     fn enrich(&mut self, reader: &Reader<'a>, scope: &Scope, lines: &Lines<'a>) -> Option<Enrich> {
@@ -201,7 +219,11 @@ impl<'a> Builder<'a> {
                 self.problem(code::EXCLUSIVE, reader.place("expired"), "`expired: refresh` needs the key `refresh`");
             }
             (Some("dead"), Some(_)) => {
-                self.problem(code::EXCLUSIVE, reader.place("expired"), "`expired: dead` and `refresh` exclude each other");
+                self.problem(
+                    code::EXCLUSIVE,
+                    reader.place("expired"),
+                    "`expired: dead` and `refresh` exclude each other",
+                );
             }
             _ => {}
         }
@@ -211,7 +233,12 @@ impl<'a> Builder<'a> {
                 let call = self.call(&refresh, scope, lines);
                 let answered = scope.clone().with("answer", Binding::Free);
                 let url = self.expr(&refresh, "url", &answered, lines);
-                Some(Refresh { call: call?, url: url?, margin: refresh.duration("margin"), times: refresh.integer("times") })
+                Some(Refresh {
+                    call: call?,
+                    url: url?,
+                    margin: refresh.duration("margin"),
+                    times: refresh.integer("times"),
+                })
             }
         };
         Some(Download { connection, spool, url: url?, name: name?, expires, refresh })
@@ -297,7 +324,8 @@ impl<'a> Builder<'a> {
     }
 
     pub(super) fn unread(&mut self, name: &str, at: Span, help: &str) {
-        self.problem(code::UNREAD_STAGE, at, format!("nobody reads what the stage `{name}` binds")).help = Some(help.into());
+        self.problem(code::UNREAD_STAGE, at, format!("nobody reads what the stage `{name}` binds")).help =
+            Some(help.into());
     }
 }
 

@@ -7,7 +7,7 @@ use connectors::table::{Column, ColumnType, Group, Mode, TableSpec};
 use super::super::{Connection, Flush, Table};
 use super::Builder;
 use crate::topology::language::{FLUSH, GROUP, TABLE};
-use crate::topology::node::{Entry, Node};
+use crate::topology::node::{Entry, Node, Value};
 use crate::topology::reader::Reader;
 use crate::topology::{code, value};
 
@@ -82,16 +82,29 @@ impl<'a> Builder<'a> {
         found
     }
 
-    fn fit_for_keys(&mut self, reader: &Reader<'a>, columns: &[Column], key: &[usize], partition: &[usize], keep: &[usize]) {
-        if key.is_empty() && reader.get("key").is_some_and(|n| n.items().is_empty()) {
-            self.problem(code::KEY_COLUMN, reader.place("key"), "a table needs a key: without one a replay would double its rows");
+    fn fit_for_keys(
+        &mut self,
+        reader: &Reader<'a>,
+        columns: &[Column],
+        key: &[usize],
+        partition: &[usize],
+        keep: &[usize],
+    ) {
+        if key.is_empty()
+            && reader.get("key").is_some_and(|n| matches!(&n.value, Value::List(items) if items.is_empty()))
+        {
+            self.problem(
+                code::KEY_COLUMN,
+                reader.place("key"),
+                "a table needs a key: without one a replay would double its rows",
+            );
         }
         let what = [("key", key), ("partition", partition)];
         for (name, indexes) in what {
             for node in reader.items(name) {
-                let column = columns.iter().enumerate().find(|(_, c)| Some(c.name.as_str()) == node.text());
-                let Some((index, column)) = column.filter(|(i, _)| indexes.contains(i)) else { continue };
-                let _ = index;
+                let column =
+                    indexes.iter().filter_map(|i| columns.get(*i)).find(|c| Some(c.name.as_str()) == node.text());
+                let Some(column) = column else { continue };
                 if matches!(column.kind, ColumnType::Json | ColumnType::Float64) {
                     let kind = value::kind_name(Some(column.kind));
                     let message = format!("`{}` is of type `{kind}` and cannot be in the {name}", column.name);
@@ -100,12 +113,20 @@ impl<'a> Builder<'a> {
             }
         }
         if !columns.is_empty() && partition.len() == columns.len() {
-            self.problem(code::KEY_COLUMN, reader.place("partition"), "every column is a partition column: none is left for the files");
+            self.problem(
+                code::KEY_COLUMN,
+                reader.place("partition"),
+                "every column is a partition column: none is left for the files",
+            );
         }
         for node in reader.items("keep") {
             let Some(index) = columns.iter().position(|c| Some(c.name.as_str()) == node.text()) else { continue };
             if keep.contains(&index) && key.contains(&index) {
-                self.problem(code::KEY_COLUMN, node.span, format!("{} is in the key, which never changes", node.shown()));
+                self.problem(
+                    code::KEY_COLUMN,
+                    node.span,
+                    format!("{} is in the key, which never changes", node.shown()),
+                );
             }
         }
     }
@@ -141,7 +162,11 @@ impl<'a> Builder<'a> {
                 if let Some(other) = other {
                     self.problem(code::GROUPS, span, format!("the column `{name}` is in the group `{other}` already"));
                 } else if !outside(index) {
-                    self.problem(code::GROUPS, span, format!("the column `{name}` is in `key` or `keep` and belongs to no group"));
+                    self.problem(
+                        code::GROUPS,
+                        span,
+                        format!("the column `{name}` is in `key` or `keep` and belongs to no group"),
+                    );
                 }
             }
             members.retain(outside);
@@ -171,7 +196,11 @@ impl<'a> Builder<'a> {
             let mut above = parent;
             for _ in 0..=self.tables.len() {
                 if above == entry.key {
-                    self.problem(code::PARENT, node.span, format!("the table `{}` is its own parent in the end", entry.key));
+                    self.problem(
+                        code::PARENT,
+                        node.span,
+                        format!("the table `{}` is its own parent in the end", entry.key),
+                    );
                     break;
                 }
                 match self.tables.get(&above).and_then(|t| t.parent.clone()) {

@@ -37,7 +37,11 @@ impl<'a> Builder<'a> {
             for alias in Reader::of(entry, &FLOW).items("aliases") {
                 let name = alias.text().unwrap_or_default().to_owned();
                 if seen.contains(&name) {
-                    self.problem(code::DUPLICATE_NAME, alias.span, format!("another flow answers to {}", alias.shown()));
+                    self.problem(
+                        code::DUPLICATE_NAME,
+                        alias.span,
+                        format!("another flow answers to {}", alias.shown()),
+                    );
                 }
                 seen.push(name);
             }
@@ -91,7 +95,8 @@ impl<'a> Builder<'a> {
             for entry in self.root.entries("flows") {
                 let flow = Reader::of(entry, &FLOW);
                 read |= flow.opt_object("source").is_some_and(|s| s.get("topic").and_then(|n| n.text()) == Some(&name));
-                written |= flow.entries("send").iter().any(|b| b.value.get("topic").and_then(|n| n.text()) == Some(&name));
+                written |=
+                    flow.entries("send").iter().any(|b| b.value.get("topic").and_then(|n| n.text()) == Some(&name));
             }
             if !read && !topic.external_read {
                 self.problem(code::UNREAD_TOPIC, span, format!("nobody reads the topic `{name}`")).help =
@@ -128,7 +133,10 @@ impl<'a> Builder<'a> {
             if let Some(first) = groups.insert((connection, topic, group), &flow.name)
                 && !topic.is_empty()
             {
-                let message = format!("the flows `{first}` and `{}` read one topic in one group: each would get a part", flow.name);
+                let message = format!(
+                    "the flows `{first}` and `{}` read one topic in one group: each would get a part",
+                    flow.name
+                );
                 self.problem(code::SAME_PLACE, source.place("group"), message);
             }
             let Some(retry) = source.opt_object("retry") else { continue };
@@ -161,13 +169,20 @@ impl<'a> Builder<'a> {
         let span = reader.get("delivery").map_or(reader.at, |n| n.span);
         match &flow.source.kind {
             SourceKind::File { .. } => {
-                self.problem(code::EXACTLY_ONCE, span, "`exactly_once` needs a topic as source: a file has no transactions");
+                self.problem(
+                    code::EXACTLY_ONCE,
+                    span,
+                    "`exactly_once` needs a topic as source: a file has no transactions",
+                );
             }
             SourceKind::Topic { connection, .. } => {
                 for send in &flow.sends {
                     let other = self.topics.get(&send.topic).map(|t| t.connection.clone()).unwrap_or_default();
-                    if other != *connection {
-                        let message = format!("`exactly_once` needs one connection: `{}` is in `{other}`, the source in `{connection}`", send.topic);
+                    if other != *connection && !connection.is_empty() {
+                        let message = format!(
+                            "`exactly_once` needs one connection: `{}` is in `{other}`, the source in `{connection}`",
+                            send.topic
+                        );
                         let span = self.block_span(&flow.name, "send", &send.name);
                         self.problem(code::EXACTLY_ONCE, span, message);
                     }
@@ -186,7 +201,8 @@ impl<'a> Builder<'a> {
         };
         let Some(own) = spool(flow) else { return };
         if !flow.rows.is_empty() {
-            let message = format!("the flow `{}` moves files and feeds tables: slow files hold back its rows", flow.name);
+            let message =
+                format!("the flow `{}` moves files and feeds tables: slow files hold back its rows", flow.name);
             self.problem(code::FILES_AND_TABLES, reader.at, message).help =
                 Some("send the result to a topic and feed the tables from there".into());
         }
@@ -194,7 +210,8 @@ impl<'a> Builder<'a> {
         let first = flows.iter().find(|f| spool(f).as_ref() == Some(&own)).map(|f| f.name.as_str());
         if let Some(first) = first.filter(|f| local && *f != flow.name) {
             let message = format!("the flows `{first}` and `{}` share the local spool `{own}`", flow.name);
-            self.problem(code::SPLIT_SPOOL, reader.at, message).help = Some("run them in one process, or on one disk".into());
+            self.problem(code::SPLIT_SPOOL, reader.at, message).help =
+                Some("run them in one process, or on one disk".into());
         }
     }
 

@@ -43,7 +43,8 @@ pub static SECURITY: Shape = Shape {
     keys: &[
         Key::new("protocol", Kind::Choice(&["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]), "The transport.")
             .or("plaintext"),
-        Key::new("mechanism", Kind::Choice(&["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]), "The way of SASL.").or("PLAIN"),
+        Key::new("mechanism", Kind::Choice(&["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]), "The way of SASL.")
+            .or("PLAIN"),
         Key::new("username", Kind::Text, "The user of SASL."),
         Key::new("password", Kind::Secret, "The password of SASL."),
         Key::new("ca", Kind::Name, "A file with the certificates to trust."),
@@ -91,10 +92,7 @@ pub static AUTH: Shape = Shape {
 pub static BASIC: Shape = Shape {
     name: "user name and password",
     about: "A user name and a password.",
-    keys: &[
-        Key::new("username", Kind::Text, "The user name."),
-        Key::new("password", Kind::Secret, "The password."),
-    ],
+    keys: &[Key::new("username", Kind::Text, "The user name."), Key::new("password", Kind::Secret, "The password.")],
     one_of: &[],
 };
 

@@ -9,8 +9,12 @@ pub static FLOW: Shape = Shape {
     keys: &[
         Key::new("about", Kind::Text, "What it is for."),
         Key::new("aliases", Kind::List(&Kind::Reference), "Other names it answers to on the command line."),
-        Key::new("delivery", Kind::Choice(&["at_least_once", "exactly_once"]), "Whether outputs and positions are one transaction.")
-            .or("at_least_once"),
+        Key::new(
+            "delivery",
+            Kind::Choice(&["at_least_once", "exactly_once"]),
+            "Whether outputs and positions are one transaction.",
+        )
+        .or("at_least_once"),
         Key::new("source", Kind::Object(&SOURCE), "Where its messages come from.").required(),
         Key::new("stages", Kind::Map(Names::Bindings, &Kind::Object(&STAGE)), "Its stages, in order."),
         Key::new("rows", Kind::Map(Names::Things, &Kind::Object(&ROWS)), "What it writes to tables."),
@@ -65,9 +69,14 @@ pub static ROWS: Shape = Shape {
     keys: &[
         Key::new("table", Kind::Reference, "The table.").required(),
         Key::new("from", Kind::Reference, "The stage whose documents it reads; else the last one."),
-        Key::new("on", Kind::List(&Kind::Choice(STATUSES)), "Instead of `from`: once for each message with such an outcome."),
+        Key::new(
+            "on",
+            Kind::List(&Kind::Choice(STATUSES)),
+            "Instead of `from`: once for each message with such an outcome.",
+        ),
         Key::new("when", Kind::Expression, "Only where this is true."),
-        Key::new("columns", Kind::Map(Names::Any, &Kind::Expression), "Its columns; `name?` leaves a null out.").required(),
+        Key::new("columns", Kind::Map(Names::Any, &Kind::Expression), "Its columns; `name?` leaves a null out.")
+            .required(),
     ],
     one_of: &[],
 };
@@ -79,7 +88,11 @@ pub static SEND: Shape = Shape {
     keys: &[
         Key::new("topic", Kind::Reference, "The topic.").required(),
         Key::new("from", Kind::Reference, "The stage whose documents it reads; else the last one."),
-        Key::new("on", Kind::List(&Kind::Choice(STATUSES)), "Instead of `from`: once for each message with such an outcome."),
+        Key::new(
+            "on",
+            Kind::List(&Kind::Choice(STATUSES)),
+            "Instead of `from`: once for each message with such an outcome.",
+        ),
         Key::new("when", Kind::Expression, "Only where this is true."),
         Key::new("key", Kind::Expression, "The message's key; else the body's field that the topic names."),
         Key::new("body", Kind::Map(Names::Any, &Kind::Expression), "The fields of the body.").required(),

@@ -60,8 +60,12 @@ pub static TABLE: Shape = Shape {
         Key::new("in", Kind::Reference, "The delta connection; may be left out when there is one."),
         Key::new("about", Kind::Text, "What a row is."),
         Key::new("key", Kind::List(&Kind::Reference), "The columns of the key; never null.").required(),
-        Key::new("mode", Kind::Choice(&["merge", "insert"]), "Whether a row updates the row of its key, or the first one stays.")
-            .or("merge"),
+        Key::new(
+            "mode",
+            Kind::Choice(&["merge", "insert"]),
+            "Whether a row updates the row of its key, or the first one stays.",
+        )
+        .or("merge"),
         Key::new("partition", Kind::List(&Kind::Reference), "The columns it is partitioned by."),
         Key::new("keep", Kind::List(&Kind::Reference), "Columns whose first value stays."),
         Key::new("groups", Kind::Map(Names::Things, &Kind::Object(&GROUP)), "Columns that share a version."),

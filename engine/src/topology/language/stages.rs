@@ -3,7 +3,8 @@
 use super::{Key, Kind, Names, Shape};
 
 /// The keys of a stage that say what it does.
-pub const STAGE_KINDS: &[&str] = &["route", "pick", "each", "filter", "dedup", "enrich", "download", "upload", "aggregate"];
+pub const STAGE_KINDS: &[&str] =
+    &["route", "pick", "each", "filter", "dedup", "enrich", "download", "upload", "aggregate"];
 
 const EXPRESSIONS: Kind = Kind::Map(Names::Any, &Kind::Expression);
 
@@ -80,7 +81,11 @@ pub static ENRICH: Shape = Shape {
         Key::new("headers", EXPRESSIONS, "Headers."),
         Key::new("batch", Kind::Object(&BATCH), "How documents share a call."),
         Key::new("cache", Kind::Object(&CACHE), "How long an answer serves later documents."),
-        Key::new("paginate", Kind::ChoiceOr(&["link"], &PAGINATE), "How pages follow each other; their lists are joined under `data`."),
+        Key::new(
+            "paginate",
+            Kind::ChoiceOr(&["link"], &PAGINATE),
+            "How pages follow each other; their lists are joined under `data`.",
+        ),
         Key::new("absent", Kind::List(&Kind::Integer(100)), "Statuses that mean: there is nothing."),
         Key::new("max_answer", Kind::Size, "The longest answer; else the connection's."),
     ],
@@ -136,7 +141,11 @@ pub static DOWNLOAD: Shape = Shape {
         Key::new("name", Kind::Expression, "The file's name in the spool: unique for each file.").required(),
         Key::new("refresh", Kind::Object(&REFRESH), "How a new link is had."),
         Key::new("expires", Kind::Expression, "When the link expires; null: never."),
-        Key::new("expired", Kind::Choice(&["dead", "refresh"]), "What an expired link means; `refresh` needs a refresh."),
+        Key::new(
+            "expired",
+            Kind::Choice(&["dead", "refresh"]),
+            "What an expired link means; `refresh` needs a refresh.",
+        ),
     ],
     one_of: &[],
 };

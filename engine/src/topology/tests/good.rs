@@ -55,7 +55,10 @@ fn connections() {
     assert_eq!(kafka.producer["linger.ms"], "10");
     let Connection::Http(http) = &plan.connections["api"] else { panic!() };
     assert!(matches!(&http.auth, Auth::Basic(user, _) if user == "me"));
-    assert_eq!((http.url.as_str(), http.timeout, http.rate), ("https://api.example.com/v1", Duration::from_secs(10), Some((12.5, 5))));
+    assert_eq!(
+        (http.url.as_str(), http.timeout, http.rate),
+        ("https://api.example.com/v1", Duration::from_secs(10), Some((12.5, 5)))
+    );
     assert_eq!(http.classify.len(), 2);
     let Connection::Web(web) = &plan.connections["hosts"] else { panic!() };
     assert_eq!((web.allow.len(), web.max_size, web.types["jpg"].len()), (2, 1 << 30, 2));
@@ -66,7 +69,13 @@ fn connections() {
 
 #[test]
 fn the_environment_is_read_as_the_kind_that_is_expected() {
-    let values = [("PASSWORD", "x"), ("HOSTS", "a.example, b.example,c.example"), ("DELAYS", "[60]"), ("TOKEN", "t"), ("FILES", "az://c")];
+    let values = [
+        ("PASSWORD", "x"),
+        ("HOSTS", "a.example, b.example,c.example"),
+        ("DELAYS", "[60]"),
+        ("TOKEN", "t"),
+        ("FILES", "az://c"),
+    ];
     let plan = load_str("good.yaml", GOOD, &values.into_iter().collect(), "/d").unwrap().plan;
     let Connection::Web(web) = &plan.connections["hosts"] else { panic!() };
     assert_eq!(web.allow, ["a.example", "b.example", "c.example"]);
@@ -79,8 +88,14 @@ fn the_environment_is_read_as_the_kind_that_is_expected() {
 fn tables() {
     let plan = good().plan;
     let orders = &plan.tables["orders"];
-    assert_eq!((orders.url.as_str(), orders.parent.as_deref(), orders.flush.rows), ("/d/tables/all_orders", Some("shops"), 10));
-    assert_eq!((&orders.spec.key[..], &orders.spec.partition[..], &orders.spec.keep[..]), (&[0][..], &[1][..], &[8][..]));
+    assert_eq!(
+        (orders.url.as_str(), orders.parent.as_deref(), orders.flush.rows),
+        ("/d/tables/all_orders", Some("shops"), 10)
+    );
+    assert_eq!(
+        (&orders.spec.key[..], &orders.spec.partition[..], &orders.spec.keep[..]),
+        (&[0][..], &[1][..], &[8][..])
+    );
     let groups: Vec<_> = orders.spec.groups.iter().map(|g| (g.name.as_str(), g.version, g.columns.clone())).collect();
     assert_eq!(groups, [("api", Some(7), vec![1, 5, 6, 7]), ("shop", Some(3), vec![2, 3, 4])]);
     assert_eq!(plan.tables["order_lines"].url, "/elsewhere/lines");
@@ -93,7 +108,9 @@ fn flows() {
     let plan = good().plan;
     assert_eq!(plan.simulation.as_deref(), Some(std::path::Path::new("dir/sim/orders.yaml")));
     let flow = &plan.flows[0];
-    assert!(matches!(&flow.source.kind, SourceKind::Topic { topic, group, .. } if topic == "orders.raw" && group == "orders-main"));
+    assert!(
+        matches!(&flow.source.kind, SourceKind::Topic { topic, group, .. } if topic == "orders.raw" && group == "orders-main")
+    );
     let delays: Vec<_> = flow.source.retry.delays.iter().map(|(_, topic)| topic.as_str()).collect();
     assert_eq!(delays, ["orders.retry.5m", "orders.retry.10m", "orders.retry.1h"]);
     assert_eq!(flow.source.message.iter().filter(|f| f.required).count(), 3);
@@ -111,8 +128,11 @@ fn flows() {
     assert_eq!(triggers, [Documents(Source), Documents(Produced(5)), Documents(After(7)), Outcomes(all)]);
     assert_eq!(flow.sends[0].key.as_ref().map(|e| e.text()), Some("event.id"));
     assert!(flow.exactly_once);
-    assert_eq!(flow.stages[3].place.to_string(), "dir/good.yaml:125:7 flows.orders.stages.order");
-    assert!(matches!(&plan.flows[2].source.kind, SourceKind::File { path } if path == std::path::Path::new("/d/backfill")));
+    let line = GOOD.lines().position(|l| l == "      order:").unwrap() + 1;
+    assert_eq!(flow.stages[3].place.to_string(), format!("dir/good.yaml:{line}:7 flows.orders.stages.order"));
+    assert!(
+        matches!(&plan.flows[2].source.kind, SourceKind::File { path } if path == std::path::Path::new("/d/backfill"))
+    );
     let StageKind::Upload(upload) = &plan.flows[1].stages[1].kind else { panic!() };
     assert!(upload.keep);
 }
@@ -124,7 +144,8 @@ fn the_settings_file_beside_it_is_read() {
     std::fs::write(&path, GOOD).unwrap();
     let data = dir.path().join("data");
     let problems = load(&path, &Environment::default(), &data).unwrap_err();
-    assert_eq!(problems.items[0].message, "the variable `PASSWORD` is not set");
+    let messages: Vec<_> = problems.items.iter().map(|p| p.message.as_str()).collect();
+    assert_eq!(messages, ["the variable `PASSWORD` is not set"; 2]);
     std::fs::write(dir.path().join("t.env"), "PASSWORD='x'\nORDERS_PREFIX=p\n").unwrap();
     let plan = load(&path, &Environment::default(), &data).unwrap().plan;
     assert_eq!(plan.topics["raw"].name, "p.raw");

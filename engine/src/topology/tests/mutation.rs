@@ -47,7 +47,13 @@ fn mutate(text: &str, mutation: &Mutation) -> String {
         }
         Mutation::Insert(at, added) => {
             let start = at % length;
-            return chars.iter().take(start).copied().chain(added.chars()).chain(chars.iter().skip(start).copied()).collect();
+            return chars
+                .iter()
+                .take(start)
+                .copied()
+                .chain(added.chars())
+                .chain(chars.iter().skip(start).copied())
+                .collect();
         }
         Mutation::Keep(a, b) => {
             let (a, b) = (a % count, b % count);
