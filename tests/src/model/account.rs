@@ -12,8 +12,6 @@ use super::coerce;
 pub struct Emitted {
     /// The topic's full name.
     pub topic: String,
-    /// The message's key.
-    pub key: Option<String>,
     /// The message: JSON, or a text that is the payload as it was sent.
     pub value: Value,
 }
@@ -70,11 +68,7 @@ impl Account {
         let mut account = Account {
             emitted: emitted
                 .iter()
-                .map(|line| Emitted {
-                    topic: word(&line["topic"]),
-                    key: line["key"].as_str().map(str::to_owned),
-                    value: line["value"].clone(),
-                })
+                .map(|line| Emitted { topic: word(&line["topic"]), value: line["value"].clone() })
                 .collect(),
             answers: answers.iter().map(answer).collect(),
             files: files
@@ -143,8 +137,9 @@ fn lines(path: &Path) -> std::io::Result<Vec<Value>> {
         if line.trim().is_empty() {
             continue;
         }
-        let value = serde_json::from_str(&line)
-            .map_err(|error| Error::new(ErrorKind::InvalidData, format!("{}:{}: {error}", path.display(), index + 1)))?;
+        let value = serde_json::from_str(&line).map_err(|error| {
+            Error::new(ErrorKind::InvalidData, format!("{}:{}: {error}", path.display(), index + 1))
+        })?;
         values.push(value);
     }
     Ok(values)
