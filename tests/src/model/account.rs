@@ -76,7 +76,7 @@ impl Account {
                 .map(|line| File {
                     url: word(&line["url"]),
                     bytes: line["bytes"].as_i64().unwrap_or(0),
-                    whole: harmless(&line["fault"]),
+                    whole: served(&line["fault"]),
                 })
                 .collect(),
         };
@@ -96,7 +96,7 @@ fn answer(line: &Value) -> Answer {
         method: word(&line["method"]).to_uppercase(),
         path: path.split('?').next().unwrap_or_default().to_owned(),
         status: u16::try_from(line["status"].as_u64().unwrap_or(0)).unwrap_or(0),
-        whole: harmless(&line["fault"]),
+        whole: unbroken(&line["fault"]),
         body,
     }
 }
@@ -105,12 +105,14 @@ fn word(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// A fault that only delays leaves the answer whole.
-fn harmless(fault: &Value) -> bool {
-    match fault.as_str() {
-        None | Some("" | "none" | "slow" | "latency" | "delay") => true,
-        Some(_) => false,
-    }
+/// Whether what was sent came through: a fault that breaks the connection keeps it, one that delays or leads elsewhere does not.
+fn unbroken(fault: &Value) -> bool {
+    !matches!(fault.as_str(), Some("timeout" | "reset" | "truncated"))
+}
+
+/// Whether a file came through. Its line has no status, so a fault that is one (`503`, `403` of an expired link) counts too.
+fn served(fault: &Value) -> bool {
+    matches!(fault.as_str(), None | Some("" | "slow" | "redirect" | "generic_type"))
 }
 
 /// An instant as ISO text, or as a number of seconds, milliseconds or microseconds, told apart by size.
