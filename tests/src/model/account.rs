@@ -12,8 +12,6 @@ use super::coerce;
 pub struct Emitted {
     /// The topic's full name.
     pub topic: String,
-    /// The message's key.
-    pub key: Option<String>,
     /// The message: JSON, or a text that is the payload as it was sent.
     pub value: Value,
 }
@@ -70,11 +68,7 @@ impl Account {
         let mut account = Account {
             emitted: emitted
                 .iter()
-                .map(|line| Emitted {
-                    topic: word(&line["topic"]),
-                    key: line["key"].as_str().map(str::to_owned),
-                    value: line["value"].clone(),
-                })
+                .map(|line| Emitted { topic: word(&line["topic"]), value: line["value"].clone() })
                 .collect(),
             answers: answers.iter().map(answer).collect(),
             files: files
@@ -82,7 +76,7 @@ impl Account {
                 .map(|line| File {
                     url: word(&line["url"]),
                     bytes: line["bytes"].as_i64().unwrap_or(0),
-                    whole: harmless(&line["fault"]),
+                    whole: served(&line["fault"]),
                 })
                 .collect(),
         };
@@ -102,7 +96,7 @@ fn answer(line: &Value) -> Answer {
         method: word(&line["method"]).to_uppercase(),
         path: path.split('?').next().unwrap_or_default().to_owned(),
         status: u16::try_from(line["status"].as_u64().unwrap_or(0)).unwrap_or(0),
-        whole: harmless(&line["fault"]),
+        whole: unbroken(&line["fault"]),
         body,
     }
 }
@@ -111,12 +105,14 @@ fn word(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// A fault that only delays leaves the answer whole.
-fn harmless(fault: &Value) -> bool {
-    match fault.as_str() {
-        None | Some("" | "none" | "slow" | "latency" | "delay") => true,
-        Some(_) => false,
-    }
+/// Whether what was sent came through: a fault that breaks the connection keeps it, one that delays or leads elsewhere does not.
+fn unbroken(fault: &Value) -> bool {
+    !matches!(fault.as_str(), Some("timeout" | "reset" | "truncated"))
+}
+
+/// Whether a file came through. Its line has no status, so a fault that is one (`503`, `403` of an expired link) counts too.
+fn served(fault: &Value) -> bool {
+    matches!(fault.as_str(), None | Some("" | "slow" | "redirect" | "generic_type"))
 }
 
 /// An instant as ISO text, or as a number of seconds, milliseconds or microseconds, told apart by size.
@@ -143,8 +139,9 @@ fn lines(path: &Path) -> std::io::Result<Vec<Value>> {
         if line.trim().is_empty() {
             continue;
         }
-        let value = serde_json::from_str(&line)
-            .map_err(|error| Error::new(ErrorKind::InvalidData, format!("{}:{}: {error}", path.display(), index + 1)))?;
+        let value = serde_json::from_str(&line).map_err(|error| {
+            Error::new(ErrorKind::InvalidData, format!("{}:{}: {error}", path.display(), index + 1))
+        })?;
         values.push(value);
     }
     Ok(values)

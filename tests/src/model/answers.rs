@@ -49,7 +49,8 @@ impl<'a> Answers<'a> {
     pub fn report(account: &'a Account, id: &str) -> Self {
         let mut answers = Self::to(account, "POST", "/data");
         let names = |answer: &&Answer, wanted: Option<&str>| {
-            let claims: Vec<Value> = reports(&answer.body).into_iter().map(|r| super::coerce::id(&r["claimId"])).collect();
+            let claims: Vec<Value> =
+                reports(&answer.body).into_iter().map(|r| super::coerce::id(&r["claimId"])).collect();
             match wanted {
                 Some(id) => claims.iter().any(|claim| claim == id),
                 None => claims.iter().all(Value::is_null),

@@ -199,15 +199,20 @@ impl<'a> Model<'a> {
     /// The projects an event asks for.
     fn owners(&self, event: &Event) -> Vec<String> {
         match event.kind.as_str() {
-            "PROJECT_CREATED" | "PROJECT_MFN_ADDED" | "POLICYHOLDER_INVITED" | "POLICYHOLDER_JOINED"
-            | "VIDEO_COLLABORATION_INVITE_SENT" | "VIDEO_COLLABORATION_COMPLETED" => vec![event.project.clone()],
+            "PROJECT_CREATED"
+            | "PROJECT_MFN_ADDED"
+            | "POLICYHOLDER_INVITED"
+            | "POLICYHOLDER_JOINED"
+            | "VIDEO_COLLABORATION_INVITE_SENT"
+            | "VIDEO_COLLABORATION_COMPLETED" => vec![event.project.clone()],
             "PROJECT_FILE_ADDED" if event.media.is_some() => {
                 let answers = Answers::project(self.account, &event.project).unwrap_or_default();
                 let asked = !answers.good.is_empty() || answers.permanent || answers.transient;
                 if asked { vec![event.project.clone()] } else { Vec::new() }
             }
             "CUSTOM_TASK_ASSIGNED" | "CUSTOM_TASK_COMPLETED" => {
-                let answers = event.task.as_ref().and_then(|task| Answers::task(self.account, task)).unwrap_or_default();
+                let answers =
+                    event.task.as_ref().and_then(|task| Answers::task(self.account, task)).unwrap_or_default();
                 let owners: BTreeSet<String> = answers.good.iter().map(|a| owner(&a.body, event)).collect();
                 owners.into_iter().collect()
             }
@@ -248,8 +253,12 @@ impl<'a> Model<'a> {
         let Some(answers) = Answers::project(self.account, owner) else { return };
         let only_created = events.iter().all(|event| event.kind == "PROJECT_CREATED");
         let some_created = events.iter().any(|event| event.kind == "PROJECT_CREATED");
-        let renames: Vec<Value> =
-            events.iter().filter(|e| e.kind == "PROJECT_MFN_ADDED").filter_map(|e| e.mfn.as_ref()).map(|n| json!(n)).collect();
+        let renames: Vec<Value> = events
+            .iter()
+            .filter(|e| e.kind == "PROJECT_MFN_ADDED")
+            .filter_map(|e| e.mfn.as_ref())
+            .map(|n| json!(n))
+            .collect();
         let renamed = |event: &&&Event| event.kind == "PROJECT_MFN_ADDED" && event.mfn.is_some();
         let only_renamed = events.iter().all(|event| renamed(&event));
         for answer in &answers.good {
@@ -323,7 +332,15 @@ impl<'a> Model<'a> {
     }
 
     /// The recipient of a link is the policyholder if the address is, in the answer that the same message got.
-    fn recipient(&mut self, event: &Event, owner: &str, assignment: i64, email: &str, version: (i64, Cells), must: bool) {
+    fn recipient(
+        &mut self,
+        event: &Event,
+        owner: &str,
+        assignment: i64,
+        email: &str,
+        version: (i64, Cells),
+        must: bool,
+    ) {
         let answers = Answers::project(self.account, owner).unwrap_or_default();
         let policyholder: Vec<bool> = answers
             .good

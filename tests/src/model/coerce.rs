@@ -114,7 +114,9 @@ pub fn instant(text: &str) -> Option<i64> {
         text
     };
     let (head, fraction_and_zone) = text.split_at_checked(19).unwrap_or((text, ""));
-    let digits = fraction_and_zone.strip_prefix('.').map_or(0, |rest| rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()));
+    let digits = fraction_and_zone
+        .strip_prefix('.')
+        .map_or(0, |rest| rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()));
     let (fraction, zone) = if digits > 0 { fraction_and_zone.split_at(1 + digits) } else { ("", fraction_and_zone) };
     let seconds = NaiveDateTime::parse_from_str(&head.replacen(['t', ' '], "T", 1), "%Y-%m-%dT%H:%M:%S").ok()?;
     let mut micros: String = fraction.trim_start_matches('.').chars().take(6).collect();
@@ -207,7 +209,8 @@ pub fn last_segment(url: &str) -> Value {
 
 /// The extension of a link: of its last segment, else of what its query names.
 pub fn extension(url: &str) -> Value {
-    let of = |name: &str| name.rsplit_once('.').map(|(_, extension)| extension.to_lowercase()).filter(|e| !e.is_empty());
+    let of =
+        |name: &str| name.rsplit_once('.').map(|(_, extension)| extension.to_lowercase()).filter(|e| !e.is_empty());
     let segment = last_segment(url);
     let named = ["filename", "file", "name"].iter().find_map(|name| query(url).find(|(key, _)| key == name));
     segment.as_str().and_then(of).or_else(|| named.and_then(|(_, value)| of(value))).map_or(Value::Null, |e| json!(e))

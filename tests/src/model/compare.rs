@@ -12,7 +12,11 @@ use super::lake;
 pub type Actual = Map<String, Value>;
 
 /// Reads the tables below `folder` and says the first `limit` differences of each.
-pub async fn folder(expected: &Expected, folder: &Path, limit: usize) -> Result<Vec<String>, deltalake::DeltaTableError> {
+pub async fn folder(
+    expected: &Expected,
+    folder: &Path,
+    limit: usize,
+) -> Result<Vec<String>, deltalake::DeltaTableError> {
     let mut differences = Vec::new();
     for table in expected.tables.values() {
         let rows = lake::read(&folder.join(table.name)).await?;
@@ -26,7 +30,8 @@ pub fn table(expected: &Table, rows: &[Actual], limit: usize) -> Vec<String> {
     let mut found: BTreeMap<Vec<String>, &Actual> = BTreeMap::new();
     let mut differences = Vec::new();
     for row in rows {
-        let key: Vec<String> = expected.key.iter().map(|column| plain(row.get(*column).unwrap_or(&Value::Null))).collect();
+        let key: Vec<String> =
+            expected.key.iter().map(|column| plain(row.get(*column).unwrap_or(&Value::Null))).collect();
         if found.insert(key.clone(), row).is_some() {
             differences.push(format!("{} holds {key:?} twice", expected.name));
         }
@@ -47,7 +52,11 @@ pub fn table(expected: &Table, rows: &[Actual], limit: usize) -> Vec<String> {
         }
         for (column, cell) in row.cells.iter().filter(|(column, _)| !actual.contains_key(**column)) {
             if !cell.admits(&Value::Null) {
-                differences.push(format!("{} {key:?}: there is no column `{column}`, expected {}", expected.name, words(cell)));
+                differences.push(format!(
+                    "{} {key:?}: there is no column `{column}`, expected {}",
+                    expected.name,
+                    words(cell)
+                ));
             }
         }
     }

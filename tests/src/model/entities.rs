@@ -47,7 +47,9 @@ pub fn file(item: &Value, media: &str, project: &str, url: &str) -> Cells {
         ("download_url", json!(redact(url))),
     ]);
     let name = name.as_str().unwrap_or("file").to_owned();
-    let plain = name.len() <= 100 && name.chars().all(|c| c.is_ascii_alphanumeric() || "._- ".contains(c)) && !name.ends_with('.');
+    let plain = name.len() <= 100
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "._- ".contains(c))
+        && !name.ends_with('.');
     if plain {
         cells.insert("blob_path", json!(format!("{project}/media/{media}_{name}")));
     }

@@ -125,7 +125,8 @@ impl Versions {
             let carriers = || self.0.iter().filter(|(_, cells)| cells.contains_key(column));
             let last = carriers().map(|(at, _)| *at).max().unwrap_or(0);
             let lost = (last < newest).then_some(Value::Null);
-            let values = carriers().filter(|(at, _)| last.saturating_sub(*at) <= slack).map(|(_, cells)| cells[column].clone());
+            let values =
+                carriers().filter(|(at, _)| last.saturating_sub(*at) <= slack).map(|(_, cells)| cells[column].clone());
             Cell::among(values.chain(lost))
         };
         columns.into_iter().map(|column| (column, cell(column))).collect()

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use deltalake::arrow::array::{Array, ArrayRef, AsArray};
-use deltalake::arrow::datatypes::{DataType, Date32Type, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use deltalake::arrow::datatypes::{
+    DataType, Date32Type, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+};
 use deltalake::datafusion::prelude::SessionContext;
 use deltalake::{DeltaTableError, ensure_table_uri};
 use serde_json::{Map, Value, json};
@@ -20,8 +22,9 @@ pub async fn read(path: &Path) -> Result<Vec<Map<String, Value>>, DeltaTableErro
     let batches = context.read_table(table.table_provider().await?)?.collect().await?;
     let mut rows = Vec::new();
     for batch in &batches {
+        let schema = batch.schema();
         for index in 0..batch.num_rows() {
-            let cells = batch.schema().fields().iter().zip(batch.columns()).map(|(f, c)| (f.name().clone(), cell(c, index)));
+            let cells = schema.fields().iter().zip(batch.columns()).map(|(f, c)| (f.name().clone(), cell(c, index)));
             rows.push(cells.collect());
         }
     }
@@ -44,7 +47,9 @@ fn cell(column: &ArrayRef, index: usize) -> Value {
             let days = i64::from(column.as_primitive::<Date32Type>().value(index));
             json!(super::coerce::date(days * 86_400_000_000))
         }
-        DataType::Timestamp(TimeUnit::Microsecond, _) => json!(iso(column.as_primitive::<TimestampMicrosecondType>().value(index))),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            json!(iso(column.as_primitive::<TimestampMicrosecondType>().value(index)))
+        }
         other => json!(format!("a cell of type {other}")),
     }
 }

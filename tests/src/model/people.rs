@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::coerce::{at, flag, id, int, iso, objects, text, ts_text, uuid5};
+use super::coerce::{at, flag, id, int, objects, text, ts_text, uuid5};
 use super::expect::Cells;
 
 /// The part of an answer that holds project, company and team: the wrapper's, if there is one.
@@ -93,8 +93,7 @@ pub fn contact_id(email: &str, kind: &str) -> String {
     uuid5(&format!("contact:{}:{kind}", email.trim().to_lowercase()))
 }
 
-/// The contacts of a project's answer, by their ids: the API's columns, clocks and event left out. `team_only` is for answers
-/// without a project.
+/// The contacts of a project's answer, by their ids: the API's columns, clocks and event left out.
 pub fn contacts(body: &Value) -> Vec<(String, Cells)> {
     let mut contacts = Vec::new();
     if let Some(project) = project(body)
@@ -145,9 +144,4 @@ pub fn recipient(task: &Value) -> Option<(String, Cells)> {
         }
     }
     Some((email, cells))
-}
-
-/// The ISO text of an instant, as JSON.
-pub fn time(micros: i64) -> Value {
-    json!(iso(micros))
 }
