@@ -187,13 +187,16 @@ impl Compile<'_> {
             if let Some(Entity { shape: Shape::Of { low: 0, .. }, .. }) = world.entity(pick) {
                 self.wrong(format!("{place}.pick: a parent may have no `{}`; let `per` start at 1", kind.pick));
             }
+            if kind.births && matches!(world.entity(pick), Some(Entity { shape: Shape::Of { .. }, .. })) {
+                self.wrong(format!("{place}.births: `{}` has no pool of its own", kind.pick));
+            }
             weight += kind.weight.max(0.0);
             let own = Self::sight_of(&[(name, kind)], sight);
             let fields = kind.fields.iter().map(|(field, tree)| {
                 (field.clone(), self.spanned(tree, &own, &format!("{place}.fields.{field}")))
             });
             let fields = fields.collect();
-            types.push(Type { name: (*name).clone(), weight, pick, newest: kind.newest, fields });
+            types.push(Type { name: (*name).clone(), weight, pick, newest: kind.newest, births: kind.births, fields });
         }
         if weight <= 0.0 {
             self.wrong("events.types: no type has a weight");

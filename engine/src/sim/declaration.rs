@@ -82,7 +82,7 @@ pub(super) struct PoolDeclaration {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventsDeclaration {
-    /// The topic; `${NAME:-default}` is taken from the variables of the run.
+    /// The topic.
     pub topic: String,
     /// The simulated instant of the first event.
     pub start: String,
@@ -122,6 +122,9 @@ pub(super) struct TypeDeclaration {
     /// Whether it is about the newest of the pool, not any of them.
     #[serde(default)]
     pub newest: bool,
+    /// Whether the event that brings a new one into the pool is of this type, and about that one. Such an event is never a copy.
+    #[serde(default)]
+    pub births: bool,
     /// Values of its own, bound as `event.fields`.
     #[serde(default)]
     pub fields: BTreeMap<String, Spanned<Value>>,

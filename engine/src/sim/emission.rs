@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
+use super::Expected;
 use super::draw::Draw;
 use super::eval::Scope;
 use super::tree::Node;
@@ -39,6 +40,8 @@ pub(super) struct Type {
     pub pick: usize,
     /// Whether it is about the newest.
     pub newest: bool,
+    /// Whether every new one of the pool comes with an event of this type.
+    pub births: bool,
     /// Values of its own.
     pub fields: Vec<(String, Node)>,
 }
@@ -80,6 +83,9 @@ impl Emission {
 impl Events {
     /// The emission that `i` repeats; itself when it is none.
     fn original(&self, world: &World, i: u64) -> u64 {
+        if self.birth(world, i).is_some() {
+            return i;
+        }
         let draw = world.draw.with("duplicate").with(i);
         let mut at = draw.unit();
         for (rate, within) in &self.duplicates {
@@ -130,7 +136,16 @@ impl Events {
         (Value::Object(event), scope)
     }
 
+    /// The type of event `i` if it brings something new into a pool.
+    fn birth(&self, world: &World, i: u64) -> Option<&Type> {
+        let grows = |kind| i == 0 || world.pool(kind, i) > world.pool(kind, i - 1);
+        self.types.iter().find(|t| t.births && grows(t.pick))
+    }
+
     fn subject(&self, world: &World, i: u64, draw: Draw) -> (Option<&Type>, One) {
+        if let Some(kind) = self.birth(world, i) {
+            return (Some(kind), world.pick(kind.pick, i, true, draw));
+        }
         let at = draw.with("type").unit() * self.types.last().map_or(0.0, |t| t.weight);
         let kind = self.types.iter().find(|t| at < t.weight).or(self.types.last());
         let one = kind.map_or((0, 0), |t| world.pick(t.pick, i, t.newest, draw.with("pick")));
@@ -139,7 +154,7 @@ impl Events {
 
     /// How many different keys each table holds once the first `emitted` messages are through, and nothing was given up.
     /// Its memory is one key for each row that is expected; it is meant to be asked once, at the end.
-    pub(super) fn expected(&self, world: &World, expect: &[Expect], emitted: u64) -> Vec<(String, u64)> {
+    pub(super) fn expected(&self, world: &World, expect: &[Expect], emitted: u64) -> Vec<Expected> {
         let mut keys: BTreeMap<&str, HashSet<String>> = BTreeMap::new();
         for rows in expect {
             keys.entry(&rows.table).or_default();
@@ -157,7 +172,7 @@ impl Events {
                 }
             }
         }
-        keys.into_iter().map(|(table, keys)| (table.to_owned(), keys.len() as u64)).collect()
+        keys.into_iter().map(|(table, keys)| Expected { table: table.to_owned(), rows: keys.len() as u64 }).collect()
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub(super) struct Progress {
     pub emitted: AtomicU64,
     /// Whether all are.
     pub done: AtomicBool,
+    /// Why it ended before.
+    pub failure: OnceLock<String>,
 }
 
 /// Puts emissions on a topic.
@@ -75,7 +77,7 @@ impl Emitter {
         tokio::task::spawn_blocking(write).await.map_err(|e| Error::permanent(format!("the account's writer: {e}")))?
     }
 
-    /// Emits all there is to emit. Failures of the topic are told and tried again for ever.
+    /// Emits all there is to emit. Failures that may pass are told and tried again for ever; others end it.
     pub(super) async fn run(self, file: File) {
         let mut file = Some(file);
         let mut pause = Duration::from_millis(200);
@@ -89,6 +91,11 @@ impl Emitter {
             };
             match result {
                 Ok(()) => return self.progress.done.store(true, Ordering::SeqCst),
+                Err(error) if !error.category.is_retryable() => {
+                    // Nobody else writes it.
+                    let _ = self.progress.failure.set(error.to_string());
+                    return;
+                }
                 Err(error) => {
                     tracing::warn!(%error, topic = %self.topic, "the simulation cannot emit; it tries again");
                     self.clock.sleep(pause).await;

@@ -246,10 +246,16 @@ fn written(at: i64, format: Option<&str>, offset: i64) -> Value {
     }
 }
 
-/// The value of a path into a value; null where it leads nowhere.
+/// The value of a path into a value, by keys and, in lists, numbers; null where it leads nowhere.
 fn walk<'v>(value: &'v Value, path: &[String]) -> &'v Value {
     const NULL: &Value = &Value::Null;
-    path.iter().fold(value, |value, key| value.get(key).unwrap_or(NULL))
+    path.iter().fold(value, |value, key| {
+        let found = match value {
+            Value::Array(list) => key.parse::<usize>().ok().and_then(|i| list.get(i)),
+            other => other.get(key),
+        };
+        found.unwrap_or(NULL)
+    })
 }
 
 /// A value inside a text: null is nothing, text is itself, all else is JSON.

@@ -22,7 +22,7 @@
 //! entities:
 //!   order: {id: 1000, pool: {first: 10, every: 5, window: 20}, attributes: {city: {$choice: [Oslo, Lima]}}}
 //! events:
-//!   topic: "${SHOP_PREFIX:-shop}.events"
+//!   topic: shop.events
 //!   start: 2026-01-01T00:00:00Z
 //!   step: 1s
 //!   id: {$uuid: true}
@@ -64,7 +64,7 @@ use connectors::log::{Log, Producer};
 use connectors::{Error, Result};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::AbortHandle;
 
 use account::Account;
 use connection::{Cut, Cuttable};
@@ -97,17 +97,9 @@ impl Simulation {
         &self.name
     }
 
-    /// The name of the topic that events are put on, with `${NAME:-default}` taken from `variables`.
-    pub fn topic(&self, variables: &BTreeMap<String, String>) -> String {
-        let (mut name, mut rest) = (String::new(), self.topic.as_str());
-        while let Some((before, after)) = rest.split_once("${") {
-            let (variable, behind) = after.split_once('}').unwrap_or((after, ""));
-            let (variable, default) = variable.split_once(":-").unwrap_or((variable, ""));
-            name.push_str(before);
-            name.push_str(variables.get(variable).map(String::as_str).filter(|v| !v.is_empty()).unwrap_or(default));
-            rest = behind;
-        }
-        name + rest
+    /// The topic that events are put on.
+    pub fn topic(&self) -> &str {
+        &self.topic
     }
 
     /// Takes an address (port 0: any that is free), so that the variables are known before anything is served. What is asked
@@ -130,14 +122,32 @@ pub struct Options {
     pub events: u64,
     /// The folder of the account.
     pub account_dir: PathBuf,
-    /// The topic's system and a producer of it; without, nothing is emitted and the server alone runs.
-    pub topics: Option<(Arc<dyn Log>, Arc<dyn Producer>)>,
-    /// Waits and the expiry of links.
+    /// Waits, and the expiry of links.
     pub clock: Arc<dyn Clock>,
+    /// Where messages are emitted to; without, the server alone runs, and knows of everything that [`ALONE`] events bring.
+    pub emit: Option<Emit>,
     /// Messages in a second; as fast as it goes without.
     pub rate: Option<f64>,
-    /// The variables that the topic's name is made with: the environment as it was read at start.
-    pub variables: BTreeMap<String, String>,
+}
+
+/// Where messages are emitted to.
+pub struct Emit {
+    /// Writes them.
+    pub producer: Arc<dyn Producer>,
+    /// Reads back what an earlier run wrote.
+    pub log: Arc<dyn Log>,
+}
+
+/// So many events have happened for a server that runs alone.
+pub const ALONE: u64 = 10_000_000;
+
+/// How many rows a table holds once all that was emitted is through and nothing was given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// The table's name in the topology.
+    pub table: String,
+    /// Its rows.
+    pub rows: u64,
 }
 
 /// A simulation that has an address.
@@ -167,12 +177,9 @@ impl Bound {
         &self.simulation
     }
 
-    /// `http://localhost:port`, or the address where it is not a loopback one.
+    /// By address, not as `localhost`, which may be another address too.
     fn url(&self) -> String {
-        match self.address.ip().is_loopback() {
-            true => format!("http://localhost:{}", self.address.port()),
-            false => format!("http://{}", self.address),
-        }
+        format!("http://{}", self.address)
     }
 
     /// Serves, and emits from where an earlier run on the same topic and folder stopped. The topic must exist.
@@ -181,7 +188,7 @@ impl Bound {
     /// When the folder or the topic holds a run of another seed, or cannot be reached.
     pub async fn start(self, options: Options) -> Result<Running> {
         let (environment, url) = (self.environment(), self.url());
-        let Options { seed, events, account_dir, topics, clock, rate, variables } = options;
+        let Options { seed, events, account_dir, clock, emit, rate } = options;
         let mut simulation = self.simulation;
         simulation.world.draw = draw::Draw::of(seed);
         let simulation = Arc::new(simulation);
@@ -190,23 +197,24 @@ impl Bound {
             .await
             .map_err(|e| Error::permanent(format!("opening the account: {e}")))??;
         let progress = Arc::new(Progress::default());
-        let topic: Arc<str> = simulation.topic(&variables).into();
+        let topic: Arc<str> = simulation.topic.as_str().into();
         let mut emitting = None;
-        if let Some((log, producer)) = topics {
+        let mut known = ALONE;
+        if let Some(Emit { producer, log }) = emit {
             let (clock, account, progress) = (clock.clone(), account.clone(), progress.clone());
             let simulation = simulation.clone();
             let topic = topic.clone();
             let emitter =
                 Emitter { simulation, seed, events, topic, log, producer, clock, rate, account, progress };
             let file = emitter.resume().await?;
-            emitting = Some(tokio::spawn(emitter.run(file)));
+            known = events.max(emitter.progress.emitted.load(Ordering::SeqCst));
+            emitting = Some(tokio::spawn(emitter.run(file)).abort_handle());
         } else {
             progress.done.store(true, Ordering::SeqCst);
         }
-        let events = events.max(progress.emitted.load(Ordering::SeqCst));
         let server = Arc::new(Server {
             simulation: simulation.clone(),
-            events,
+            events: known,
             url,
             clock,
             account,
@@ -226,7 +234,8 @@ impl Bound {
             if let Err(error) = serving.await {
                 tracing::error!(%error, "the simulation's server ended");
             }
-        });
+        })
+        .abort_handle();
         Ok(Running { address: self.address, environment, topic, simulation, progress, server, stop, serving, emitting })
     }
 }
@@ -240,8 +249,8 @@ pub struct Running {
     progress: Arc<Progress>,
     server: Arc<Server>,
     stop: watch::Sender<bool>,
-    serving: JoinHandle<()>,
-    emitting: Option<JoinHandle<()>>,
+    serving: AbortHandle,
+    emitting: Option<AbortHandle>,
 }
 
 impl Running {
@@ -280,21 +289,38 @@ impl Running {
         self.server.files.load(Ordering::Relaxed)
     }
 
-    /// For each table that the simulation knows of, how many rows it holds once all that was emitted is through and nothing
-    /// was given up. Takes a moment and the memory of the keys: ask once, at the end.
-    pub fn expected(&self) -> Vec<(String, u64)> {
+    /// Why it cannot go on, if it cannot: the account cannot be written, or the topic refuses for good. What may pass is
+    /// tried again and not told here.
+    pub fn failure(&self) -> Option<String> {
+        self.progress.failure.get().cloned()
+    }
+
+    /// The rows of each table that the simulation knows of. Takes a moment and the memory of the keys: ask once, at the end.
+    pub fn expected(&self) -> Vec<Expected> {
         self.simulation.events.expected(&self.simulation.world, &self.simulation.expect, self.emitted())
     }
 
     /// Stops emitting and serving. Open calls get a second to end.
-    pub async fn stop(self) {
+    pub async fn stop(&self) {
         if let Some(emitting) = &self.emitting {
             emitting.abort();
         }
         self.stop.send_replace(true);
-        let abort = self.serving.abort_handle();
-        if tokio::time::timeout(Duration::from_secs(1), self.serving).await.is_err() {
-            abort.abort();
+        for _ in 0..20 {
+            if self.serving.is_finished() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        self.serving.abort();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(emitting) = &self.emitting {
+            emitting.abort();
+        }
+        self.serving.abort();
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct Server {
     pub simulation: Arc<Simulation>,
     /// How many events there will be: what comes into being later is not found.
     pub events: u64,
-    /// Where links start: `http://localhost:8000`.
+    /// Where links start: `http://127.0.0.1:8000`.
     pub url: String,
     /// What the time is.
     pub clock: Arc<dyn Clock>,

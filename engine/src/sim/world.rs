@@ -88,8 +88,8 @@ impl World {
         match self.entity(kind) {
             Some(Entity { shape: Shape::Of { low, high, .. }, name, .. }) => {
                 let draw = self.draw.with("children").with(name.as_str()).with(parent);
-                let first = parent * high;
-                first..first + low + draw.below(high - low + 1)
+                let first = parent.saturating_mul(*high);
+                first..first.saturating_add(low + draw.below(high - low + 1))
             }
             _ => 0..0,
         }
