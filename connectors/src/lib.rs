@@ -6,9 +6,10 @@
 //! suite ([`conformance`]) as the real system.
 
 pub mod clock;
-pub mod error;
 pub mod conformance;
 pub mod embedded;
+pub mod error;
+pub mod kafka;
 pub mod local;
 pub mod log;
 pub mod memory;
