@@ -13,6 +13,7 @@ pub mod download;
 pub mod embedded;
 pub mod error;
 pub mod http;
+pub mod kafka;
 pub mod local;
 pub mod log;
 pub mod memory;
