@@ -23,11 +23,14 @@ mod files;
 mod log;
 mod maintain;
 mod open;
+mod query;
 mod rewrite;
 mod scan;
 mod schema;
 #[cfg(test)]
 mod tests;
+
+pub use query::query;
 
 use std::collections::HashMap;
 use std::fmt;

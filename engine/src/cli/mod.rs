@@ -137,9 +137,7 @@ impl Loading {
     fn load(&self, environment: &Environment) -> Result<crate::plan::Plan, Failed> {
         match crate::topology::load(&self.topology, environment, &self.data) {
             Ok(loaded) => {
-                if !loaded.warnings.is_empty() {
-                    eprint!("{}", loaded.warnings.render());
-                }
+                eprint!("{}", loaded.warnings.render());
                 Ok(loaded.plan)
             }
             Err(problems) => {

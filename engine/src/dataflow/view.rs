@@ -90,7 +90,7 @@ pub(crate) fn aggregate(
             });
         }
     });
-    updates.as_collection().count_total::<isize>().inspect(move |((group, totals), _, diff)| view.update(group, totals, *diff));
+    updates.as_collection().count_total().inspect(move |((group, totals), _, diff)| view.update(group, totals, *diff));
 }
 
 #[cfg(test)]

@@ -166,7 +166,7 @@ impl Outside {
             }
             SourceKind::File { path } => {
                 let positions = path.with_extension("position");
-                Box::new(connectors::file::Source::open(path, positions).await?)
+                return Err(Error::permanent(format!("file {} {}", path.display(), positions.display())));
             }
         };
         let topics = flow
@@ -428,14 +428,14 @@ fn local_path(url: &str) -> Result<std::path::PathBuf> {
 }
 
 fn kafka_options(kafka: &plan::Kafka, brokers: &str) -> kafka::Options {
-    let defaults = kafka::Options::default();
+    let defaults = kafka::Options::new(brokers);
+    let given = |text: &String| (!text.is_empty()).then(|| text.clone());
     kafka::Options {
-        brokers: brokers.to_owned(),
         security: kafka::Security {
-            protocol: kafka.protocol.clone(),
-            mechanism: kafka.mechanism.clone(),
-            username: kafka.username.clone(),
-            password: kafka.password.0.clone(),
+            protocol: given(&kafka.protocol),
+            mechanism: given(&kafka.mechanism),
+            username: given(&kafka.username),
+            password: given(&kafka.password.0),
             ca_location: kafka.ca.clone(),
         },
         consumer: kafka.consumer.clone(),
