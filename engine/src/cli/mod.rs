@@ -133,13 +133,11 @@ struct Loading {
 }
 
 impl Loading {
-    /// Reads and checks the topology; prints warnings.
+    /// Reads and checks the topology.
     fn load(&self, environment: &Environment) -> Result<crate::plan::Plan, Failed> {
         match crate::topology::load(&self.topology, environment, &self.data) {
-            Ok(loaded) => {
-                eprint!("{}", loaded.warnings.render());
-                Ok(loaded.plan)
-            }
+            // Warnings are for whoever writes a topology: `engine validate` shows them.
+            Ok(loaded) => Ok(loaded.plan),
             Err(problems) => {
                 eprint!("{}", problems.render());
                 Err(Failed::usage(format!("{} is not a topology that can run", self.topology.display())))

@@ -375,6 +375,11 @@ fn build_stage<'s>(shared: &Shared, stage: &plan::Stage, input: Stream<'s, Docum
         when: stage.when.clone(),
         surroundings: shared.surroundings.clone(),
         stats: shared.stats.clone(),
+        produced: match &stage.kind {
+            StageKind::Download(_) => Some(|stats| &stats.downloads),
+            StageKind::Upload(_) => Some(|stats| &stats.uploads),
+            _ => None,
+        },
     };
     let logic: Box<dyn Apply> = match &stage.kind {
         StageKind::Route { by, cases, labels, otherwise } => {

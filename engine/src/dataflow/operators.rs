@@ -56,6 +56,8 @@ pub struct Setting {
     pub surroundings: Surroundings,
     /// Counters.
     pub stats: Arc<Stats>,
+    /// Which of them counts what an asynchronous stage produced.
+    pub produced: Option<fn(&Stats) -> &std::sync::atomic::AtomicU64>,
 }
 
 impl Setting {
@@ -215,6 +217,9 @@ pub(crate) fn run<'s>(
                 if usage != Usage::default() {
                     setting.stats.calls.fetch_add(u64::from(usage.calls), std::sync::atomic::Ordering::Relaxed);
                     notes.session(&entry.notes).give(Note::Used(entry.id, usage));
+                }
+                if let (Some(counter), Verdict::On(Document { produced: true, .. })) = (setting.produced, &verdict) {
+                    counter(&setting.stats).fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 }
                 match verdict {
                     Verdict::On(document) => out.session(&entry.documents).give(document),

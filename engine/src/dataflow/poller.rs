@@ -45,10 +45,14 @@ pub async fn run(
     name: String,
 ) {
     let mut pause = Duration::from_millis(100);
-    let mut closed = false;
+    let mut batches = Some(batches);
     let mut refused = false;
     loop {
-        let reading = !control.is_stopped() && !closed;
+        if control.is_stopped() && batches.take().is_some() {
+            // The source operator ends when it has seen the last batch; we stay for the commits.
+            wake.wake();
+        }
+        let reading = batches.is_some();
         tokio::select! {
             biased;
             changed = commits.changed() => {
@@ -67,7 +71,7 @@ pub async fn run(
             () = tokio::time::sleep(WAIT), if !reading || !control.has_room() => {
                 if reading {
                     match source.poll(0, 0, Duration::ZERO).await {
-                        Ok(polled) => closed = !deliver(polled, &batches, &control, &wake).await,
+                        Ok(polled) => deliver(polled, &mut batches, &control, &wake).await,
                         Err(error) => tracing::debug!(flow = %name, %error, "poll while full"),
                     }
                 }
@@ -79,7 +83,7 @@ pub async fn run(
                         refused = false;
                     }
                     pause = Duration::from_millis(100);
-                    closed = !deliver(polled, &batches, &control, &wake).await;
+                    deliver(polled, &mut batches, &control, &wake).await;
                 }
                 Err(error) => {
                     if !refused {
@@ -94,15 +98,18 @@ pub async fn run(
     }
 }
 
-async fn deliver(polled: Polled, batches: &mpsc::Sender<Batch>, control: &Control, wake: &Wake) -> bool {
+/// Hands a batch to the dataflow; when that is gone, there is nothing to read for any more.
+async fn deliver(polled: Polled, batches: &mut Option<mpsc::Sender<Batch>>, control: &Control, wake: &Wake) {
+    let Some(sender) = batches.as_ref() else { return };
     if polled.messages.is_empty() && polled.revoked.is_empty() {
-        return true;
+        return;
     }
     control.enter(polled.messages.iter().map(Message::size).sum());
     let batch = Batch { messages: polled.messages.into_iter().map(Arc::new).collect(), revoked: polled.revoked };
-    let sent = batches.send(batch).await.is_ok();
+    if sender.send(batch).await.is_err() {
+        *batches = None;
+    }
     wake.wake();
-    sent
 }
 
 async fn commit(source: &mut dyn Source, position: &Position, control: &Control, clock: &dyn Clock, name: &str) -> bool {

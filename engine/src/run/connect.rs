@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use connectors::clock::Clock;
 use connectors::http::Client;
-use connectors::log::{Gate, Log, Message, Subscription, TopicSpec};
+use connectors::log::{Gate, Log, Message, Producer, Subscription, TopicSpec};
 use connectors::spool::{Directory, Spool};
 use connectors::store::Store;
 use connectors::table::{Table, Transactions};
@@ -151,7 +151,7 @@ impl Outside {
     /// What `flow` runs with.
     pub async fn connect(&self, plan: &Plan, flow: &Flow) -> Result<Connected> {
         let clock = self.clock.clone();
-        let mut producer = None;
+        let mut producer: Option<Arc<dyn Producer>> = None;
         let source: Box<dyn connectors::log::Source> = match &flow.source.kind {
             SourceKind::Topic { connection, topic, group } => {
                 let log = self.log(connection)?;
