@@ -148,10 +148,11 @@ impl Table {
                 Err(error) if error.category.is_retryable() => last = Some(error),
                 Err(error) => {
                     // Even a permanent answer may come after the commit: look once.
-                    if state.pending.is_some() && state.refresh().await.is_ok() {
-                        if let Some(committed) = state.recognise(fingerprint) {
-                            return Ok(committed);
-                        }
+                    if state.pending.is_some()
+                        && state.refresh().await.is_ok()
+                        && let Some(committed) = state.recognise(fingerprint)
+                    {
+                        return Ok(committed);
                     }
                     return Err(error.into());
                 }

@@ -23,6 +23,7 @@ mod files;
 mod log;
 mod maintain;
 mod open;
+mod parquet;
 mod rewrite;
 mod scan;
 mod schema;
