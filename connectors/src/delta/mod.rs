@@ -24,6 +24,7 @@ mod log;
 mod maintain;
 mod open;
 mod parquet;
+mod query;
 mod rewrite;
 mod scan;
 mod schema;
@@ -38,6 +39,8 @@ use async_trait::async_trait;
 use deltalake::arrow::array::RecordBatch;
 use deltalake::logstore::ObjectStoreRef;
 use tokio::sync::Mutex;
+
+pub use query::query;
 
 use crate::Result;
 use crate::clock::Clock;
