@@ -147,13 +147,18 @@ impl Table {
                 Ok(committed) => return Ok(committed),
                 Err(error) if error.category.is_retryable() => last = Some(error),
                 Err(error) => {
-                    // Even a permanent answer may come after the commit: look once.
-                    if state.pending.is_some() && state.refresh().await.is_ok() {
-                        if let Some(committed) = state.recognise(fingerprint) {
-                            return Ok(committed);
-                        }
+                    // Even a permanent answer may come after the commit, or from a version that is no more: look once.
+                    let planned_on = state.followed;
+                    if state.refresh().await.is_err() {
+                        return Err(error.into());
                     }
-                    return Err(error.into());
+                    if let Some(committed) = state.recognise(fingerprint) {
+                        return Ok(committed);
+                    }
+                    if state.followed == planned_on {
+                        return Err(error.into());
+                    }
+                    last = Some(error);
                 }
             }
         }

@@ -8,21 +8,14 @@ use deltalake::arrow::compute::{cast, take};
 use deltalake::arrow::datatypes::SchemaRef;
 use deltalake::kernel::{LogicalFileView, Remove};
 use deltalake::logstore::ObjectStoreRef;
-use deltalake::parquet::arrow::ProjectionMask;
-use deltalake::parquet::arrow::arrow_reader::ArrowReaderOptions;
-use deltalake::parquet::arrow::async_reader::{
-    ParquetObjectReader, ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder,
-};
 use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaResult, DeltaTableError, Path};
 use serde::Deserialize;
 
+use super::parquet::{Batches, Reader};
 use super::schema;
 use crate::rows;
 use crate::table::{Cell, ColumnType, Row, TableSpec};
-
-/// Rows of one decoded batch.
-const BATCH_ROWS: usize = 32 * 1024;
 
 /// One data file. Files never change, so what was learnt of one holds as long as it is in the table.
 #[derive(Clone, Debug)]
@@ -143,27 +136,8 @@ impl Files {
     }
 }
 
-/// Opens the Parquet file at `path` for the top-level columns called `names`; names that it does not have are left out.
-pub(super) async fn parquet(
-    store: &ObjectStoreRef,
-    path: &Path,
-    size: u64,
-    names: &[String],
-) -> DeltaResult<ParquetRecordBatchStream<ParquetObjectReader>> {
-    let reader = ParquetObjectReader::new(store.clone(), path.clone()).with_file_size(size);
-    // Other writers leave hints of their own Arrow types (views, dictionaries) in the footer: read the plain ones.
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let builder = ParquetRecordBatchStreamBuilder::new_with_options(reader, options).await?;
-    let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().map(String::as_str));
-    Ok(builder.with_projection(mask).with_batch_size(BATCH_ROWS).build()?)
-}
-
-/// Opens `file` for the columns of `schema`; see [`conform`] for what its batches need afterwards.
-pub(super) async fn open(
-    store: &ObjectStoreRef,
-    file: &File,
-    schema: &SchemaRef,
-) -> DeltaResult<ParquetRecordBatchStream<ParquetObjectReader>> {
+/// Opens `file`; see [`conform`] for what its batches need afterwards.
+pub(super) async fn open(store: &ObjectStoreRef, file: &File) -> DeltaResult<Reader> {
     if file.has_vector {
         return Err(DeltaTableError::InvalidData {
             message: format!(
@@ -173,8 +147,12 @@ pub(super) async fn open(
             ),
         });
     }
-    let names: Vec<String> = schema.fields().iter().map(|f| f.name().clone()).collect();
-    parquet(store, &file.path, file.size, &names).await
+    Reader::open(store.clone(), file.path.clone(), file.size).await
+}
+
+/// The columns of `schema` as far as `reader`'s file has them.
+pub(super) fn columns(reader: &Reader, schema: &SchemaRef) -> DeltaResult<Batches> {
+    reader.columns(schema.fields().iter().map(|field| field.name().as_str()))
 }
 
 /// `batch` of `file` in the shape of `schema`: partition columns from the log, columns that were added later as nulls,

@@ -14,7 +14,7 @@ use deltalake::{DeltaResult, DeltaTableError, Path};
 use futures::TryStreamExt as _;
 use serde::Deserialize;
 
-use super::files::parquet;
+use super::parquet::Reader;
 use crate::table::Transactions;
 
 /// The field of `commitInfo` that holds the id of a commit.
@@ -89,7 +89,7 @@ pub(super) async fn transactions_at(log: &dyn LogStore, version: u64) -> DeltaRe
                     found.extend(Entry::parse(&store.get(&path).await?.bytes().await?)?.transactions);
                     continue;
                 }
-                let mut batches = parquet(&store, &path, size, &["txn".to_owned()]).await?;
+                let mut batches = Reader::open(store.clone(), path, size).await?.columns(["txn"])?;
                 while let Some(batch) = batches.try_next().await? {
                     let Some(txn) = batch.column_by_name("txn").and_then(|c| c.as_struct_opt()) else { continue };
                     let (Some(apps), Some(versions)) = (txn.column_by_name("appId"), txn.column_by_name("version"))

@@ -2,15 +2,16 @@
 //! changes no row; when any of it fails the table is as good as before.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
-use deltalake::operations::vacuum::VacuumMode;
+use deltalake::operations::vacuum::{Clock as VacuumClock, VacuumMode};
 use deltalake::{DeltaResult, checkpoints};
 
 use super::Table;
 use super::commit::{State, properties};
 use super::files::Files;
 use crate::Result;
-use crate::clock::Micros;
+use crate::clock::{Clock, Micros};
 
 /// Files below this share of the target size are small.
 const SMALL: u64 = 2;
@@ -79,7 +80,8 @@ impl Table {
         if now < last.saturating_add(DAY) {
             return Ok(());
         }
-        let vacuum = state.table.clone().vacuum().with_mode(VacuumMode::Full);
+        let clock = Arc::new(Millis(self.clock.clone()));
+        let vacuum = state.table.clone().vacuum().with_mode(VacuumMode::Full).with_clock(clock);
         let vacuum =
             vacuum.with_retention_period(chrono::Duration::days(RETENTION_DAYS)).with_commit_properties(properties());
         let (table, metrics) = vacuum.await?;
@@ -87,5 +89,20 @@ impl Table {
         state.vacuumed = Some(now);
         state.table = table;
         state.refresh().await
+    }
+}
+
+/// The table's clock as vacuum asks for it: what is old is judged by the clock that dated it.
+struct Millis(Arc<dyn Clock>);
+
+impl std::fmt::Debug for Millis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Millis")
+    }
+}
+
+impl VacuumClock for Millis {
+    fn current_timestamp_millis(&self) -> i64 {
+        self.0.now() / 1000
     }
 }

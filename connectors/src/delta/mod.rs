@@ -23,14 +23,13 @@ mod files;
 mod log;
 mod maintain;
 mod open;
+mod parquet;
 mod query;
 mod rewrite;
 mod scan;
 mod schema;
 #[cfg(test)]
 mod tests;
-
-pub use query::query;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -40,6 +39,8 @@ use async_trait::async_trait;
 use deltalake::arrow::array::RecordBatch;
 use deltalake::logstore::ObjectStoreRef;
 use tokio::sync::Mutex;
+
+pub use query::query;
 
 use crate::Result;
 use crate::clock::Clock;

@@ -71,8 +71,8 @@ impl Source {
 
     /// The keys of `batch`, which holds the key columns by name.
     fn encode(&self, batch: &RecordBatch) -> DeltaResult<deltalake::arrow::row::Rows> {
-        let keys = self.key_schema();
-        let columns = keys.fields().iter().map(|field| {
+        let schema = self.key_schema();
+        let columns = schema.fields().iter().map(|field| {
             let column = batch.column_by_name(field.name()).cloned();
             column.ok_or_else(|| DeltaTableError::generic(format!("key column {} was not read", field.name())))
         });
@@ -92,7 +92,8 @@ impl Source {
         let mut out = Outcome::default();
         let keys: SchemaRef = self.key_schema().into();
         let mut hits: Vec<(usize, u32)> = Vec::new();
-        let mut batches = files::open(&target.store, file, &keys).await?;
+        let reader = files::open(&target.store, file).await?;
+        let mut batches = files::columns(&reader, &keys)?;
         let mut at = 0;
         while let Some(batch) = batches.try_next().await? {
             let batch = files::conform(&self.spec, file, &batch, &keys)?;
@@ -111,7 +112,7 @@ impl Source {
         // Nothing is written before the first row that changes: until then the batches wait.
         let mut waiting: Vec<RecordBatch> = Vec::new();
         let mut writer: Option<DeltaWriter> = None;
-        let mut batches = files::open(&target.store, file, &target.schema).await?;
+        let mut batches = files::columns(&reader, &target.schema)?;
         let mut hits = hits.as_slice();
         let (mut at, mut rows) = (0, 0u64);
         while let Some(batch) = batches.try_next().await? {

@@ -7,7 +7,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use super::files::{self, Files};
 use super::{Table, log};
 use crate::table::{TableStats, Transactions};
-use crate::{Result, rows};
+use crate::{Category, Result, rows};
 
 /// Files that are read at a time.
 const PARALLEL_FILES: usize = 4;
@@ -52,7 +52,7 @@ impl Table {
         let batches = futures::stream::iter(files.all().into_iter().map(|file| {
             let (store, schema) = (store.clone(), schema.clone());
             async move {
-                let batches = files::open(&store, &file, &schema).await?;
+                let batches = files::columns(&files::open(&store, &file).await?, &schema)?;
                 let batches = batches.map(|batch| files::conform(&self.spec, &file, &batch?, &schema));
                 batches.try_collect::<Vec<_>>().await
             }
@@ -61,8 +61,8 @@ impl Table {
         .try_collect::<Vec<_>>()
         .await
         .map_err(|error| match self.place.failed("read", error) {
-            gone if gone.message.contains("not found") && not_past.is_some() => {
-                gone.hint("the files of that version were vacuumed; read the newest version instead")
+            gone if gone.category == Category::Permanent && not_past.is_some() => {
+                gone.hint("the files of that version may have been vacuumed; read the newest version instead")
             }
             other => other,
         })?;

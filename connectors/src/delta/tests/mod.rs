@@ -327,6 +327,71 @@ async fn a_foreign_feature_is_refused_at_the_door() {
 }
 
 #[tokio::test]
+async fn a_file_with_a_deletion_vector_is_refused_and_not_misread() {
+    let (store, spec) = (memory(), orders());
+    let table = open(&store, spec.clone()).await;
+    let new = |items| row(&spec, &[("order_id", text("a")), ("items", Cell::Int(items))]);
+    table.commit(vec![new(1)], &at(&[("p", 1)])).await.unwrap();
+    let theirs = table.state.lock().await.table.clone();
+    let view = theirs.snapshot().unwrap().log_data().iter().next().unwrap();
+    let add = deltalake::kernel::Add {
+        path: view.path().into_owned(),
+        partition_values: HashMap::new(),
+        size: view.size(),
+        modification_time: view.modification_time(),
+        data_change: true,
+        stats: view.stats(),
+        tags: None,
+        deletion_vector: Some(deltalake::kernel::DeletionVectorDescriptor {
+            storage_type: deltalake::kernel::StorageType::Inline,
+            path_or_inline_dv: "^Bg9^0rr910000000000iXQKl0rr91000f55c8Xg0@@D72lkbi5=-{L".into(),
+            offset: None,
+            size_in_bytes: 44,
+            cardinality: 6,
+        }),
+        base_row_id: None,
+        default_row_commit_version: None,
+        clustering_provider: None,
+    };
+    let actions =
+        vec![deltalake::kernel::Action::Remove(view.remove_action(true)), deltalake::kernel::Action::Add(add)];
+    let operation = deltalake::protocol::DeltaOperation::Delete { predicate: None };
+    let snapshot = theirs.snapshot().unwrap();
+    let commit = deltalake::kernel::transaction::CommitBuilder::default().with_actions(actions);
+    commit.build(Some(snapshot), theirs.log_store(), operation).await.unwrap();
+    let scanned = table.scan(&[0], None).await.unwrap_err();
+    assert!(scanned.message.contains("deletion vector"), "{scanned}");
+    let CommitError::Failed(refused) = table.commit(vec![new(2)], &at(&[("p", 2)])).await.unwrap_err() else {
+        panic!("fenced");
+    };
+    assert!(refused.message.contains("deletion vector") && refused.category == Category::Permanent, "{refused}");
+}
+
+#[tokio::test]
+async fn vacuum_takes_what_no_version_names_after_a_week_and_no_row() {
+    let (store, spec) = (memory(), orders());
+    let start = SystemClock::new(1.0).now();
+    let clock = crate::clock::ManualClock::at(start);
+    let table = Table::open(within(&store), spec.clone(), Arc::new(clock.clone())).await.unwrap();
+    for version in 1..=4 {
+        let new = row(&spec, &[("order_id", text("a")), ("updated_at", Cell::Timestamp(version))]);
+        table.commit(vec![new], &at(&[("p", version)])).await.unwrap();
+    }
+    let files = || async { store.list_with_delimiter(Some(&"tables/t".into())).await.unwrap().objects.len() };
+    table.maintain().await.unwrap();
+    clock.advance(std::time::Duration::from_secs(2 * 24 * 3600));
+    table.maintain().await.unwrap();
+    assert_eq!(files().await, 4, "two days are not enough");
+    assert_eq!(suite::rows(&table, &spec, Some(&at(&[("p", 2)]))).await.len(), 1);
+    clock.advance(std::time::Duration::from_secs(8 * 24 * 3600));
+    table.maintain().await.unwrap();
+    assert_eq!(files().await, 1);
+    assert_eq!(suite::rows(&table, &spec, None).await.len(), 1);
+    let gone = table.scan(&[0], Some(&at(&[("p", 2)]))).await.unwrap_err();
+    assert!(gone.hint.is_some(), "{gone}");
+}
+
+#[tokio::test]
 async fn two_writers_of_one_table_both_land() {
     let (store, spec) = (memory(), orders());
     let tables = [open(&store, spec.clone()).await, open(&store, spec.clone()).await];
