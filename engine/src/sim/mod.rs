@@ -48,6 +48,7 @@ mod files;
 mod route;
 mod server;
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 mod tree;
 mod world;
