@@ -185,7 +185,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_torn_line_is_cut_off_and_lines_are_appended() {
-        for (left, stays) in [("", ""), ("{\"a\":1}\n{\"a\":", "{\"a\":1}\n"), ("{\"a\":1}\n", "{\"a\":1}\n"), ("{", "")] {
+        for (left, stays) in
+            [("", ""), ("{\"a\":1}\n{\"a\":", "{\"a\":1}\n"), ("{\"a\":1}\n", "{\"a\":1}\n"), ("{", "")]
+        {
             let folder = tempfile::tempdir().unwrap();
             std::fs::write(folder.path().join("answers.jsonl"), left).unwrap();
             let account = Account::open(folder.path(), 1).unwrap();

@@ -36,6 +36,10 @@ impl Compile<'_> {
         self.errors.push(format!("{}: {}", self.name, what.as_ref()));
     }
 
+    fn all(&mut self, errors: Vec<String>) {
+        errors.into_iter().for_each(|error| self.wrong(error));
+    }
+
     fn tree(&mut self, value: &Value, line: u64, sight: &Sight, place: &str) -> Node {
         let mut errors = Vec::new();
         let node = Compiler { errors: &mut errors }.tree(value, sight, place);
@@ -64,9 +68,9 @@ impl Compile<'_> {
         for (name, route) in &d.routes {
             routes.extend(self.route(name, &route.value, route.referenced.line(), &d, &sight));
         }
-        fault::check(&d.server.faults, false, "server.faults", self.errors);
+        self.all(fault::check(&d.server.faults, false, "server.faults"));
         if let Some(files) = &d.files {
-            fault::check(&files.faults, true, "files.faults", self.errors);
+            self.all(fault::check(&files.faults, true, "files.faults"));
             if !files.under.starts_with('/') || !files.under.ends_with('/') || files.under == "/" {
                 self.wrong("files.under: a path like /files/");
             }
@@ -192,9 +196,10 @@ impl Compile<'_> {
             }
             weight += kind.weight.max(0.0);
             let own = Self::sight_of(&[(name, kind)], sight);
-            let fields = kind.fields.iter().map(|(field, tree)| {
-                (field.clone(), self.spanned(tree, &own, &format!("{place}.fields.{field}")))
-            });
+            let fields = kind
+                .fields
+                .iter()
+                .map(|(field, tree)| (field.clone(), self.spanned(tree, &own, &format!("{place}.fields.{field}"))));
             let fields = fields.collect();
             types.push(Type { name: (*name).clone(), weight, pick, newest: kind.newest, births: kind.births, fields });
         }
@@ -240,7 +245,14 @@ impl Compile<'_> {
         expect
     }
 
-    fn route(&mut self, name: &str, route: &RouteDeclaration, line: u64, d: &Declaration, sight: &Sight) -> Option<Route> {
+    fn route(
+        &mut self,
+        name: &str,
+        route: &RouteDeclaration,
+        line: u64,
+        d: &Declaration,
+        sight: &Sight,
+    ) -> Option<Route> {
         let place = format!("routes.{name}");
         let (method, path) = match (&route.get, &route.post) {
             (Some(path), None) => ("GET", path),
@@ -275,8 +287,10 @@ impl Compile<'_> {
             values.push((value.clone(), self.tree(tree, line, &seen, &format!("{place}.let.{value}"))));
         }
         seen.names.extend(route.values.keys().map(|name| (name.clone(), true)));
+        if let Some(faults) = &route.faults {
+            self.all(fault::check(faults, false, &format!("{place}.faults")));
+        }
         let faults = route.faults.clone().unwrap_or_else(|| d.server.faults.clone());
-        fault::check(&faults, false, &format!("{place}.faults"), self.errors);
         Some(Route {
             name: name.to_owned(),
             method,

@@ -372,7 +372,9 @@ impl TryFrom<String> for Size {
 
 /// A whole number with one of `units`.
 fn measure(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    units.iter().find_map(|(unit, factor)| text.trim().strip_suffix(unit)?.trim().parse::<u64>().ok()?.checked_mul(*factor))
+    units
+        .iter()
+        .find_map(|(unit, factor)| text.trim().strip_suffix(unit)?.trim().parse::<u64>().ok()?.checked_mul(*factor))
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write as _;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -183,7 +183,9 @@ impl Emitter {
         };
         if seed != self.seed.to_string() {
             let what = format!("topic {} holds the events of seed {seed}, not of seed {}", self.topic, self.seed);
-            return Err(Error::permanent(what).hint("give the same --seed, or another topic prefix or --data directory"));
+            return Err(
+                Error::permanent(what).hint("give the same --seed, or another topic prefix or --data directory")
+            );
         }
         Ok(number.parse().ok())
     }

@@ -193,7 +193,9 @@ impl<'a> Scope<'a> {
                 let scale = 10_f64.powi(*digits);
                 (((low + draw.unit() * (high - low)) * scale).round() / scale).into()
             }
-            Drawn::Digits(n) => (0..*n).map(|i| char::from(b'0' + draw.with(i).below(10) as u8)).collect::<String>().into(),
+            Drawn::Digits(n) => {
+                (0..*n).map(|i| char::from(b'0' + draw.with(i).below(10) as u8)).collect::<String>().into()
+            }
             Drawn::Hex(n) => hex(draw, *n).into(),
             Drawn::Uuid => {
                 let bits = (u128::from(draw.with(0).bits()) << 64) | u128::from(draw.with(1).bits());

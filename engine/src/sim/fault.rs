@@ -60,7 +60,8 @@ fn default(kind: FaultKind) -> Duration {
 }
 
 /// What is wrong with a list of faults.
-pub(super) fn check(faults: &[FaultDeclaration], files: bool, place: &str, errors: &mut Vec<String>) {
+pub(super) fn check(faults: &[FaultDeclaration], files: bool, place: &str) -> Vec<String> {
+    let mut errors = Vec::new();
     for (i, fault) in faults.iter().enumerate() {
         let place = format!("{place}[{i}]");
         if fault.status.is_some() == fault.kind.is_some() {
@@ -80,6 +81,7 @@ pub(super) fn check(faults: &[FaultDeclaration], files: bool, place: &str, error
     if faults.iter().map(|f| f.rate).sum::<f64>() > 1.0 {
         errors.push(format!("{place}: the rates add up to more than 1"));
     }
+    errors
 }
 
 impl Latency {

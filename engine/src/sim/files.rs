@@ -73,8 +73,7 @@ impl FilesDeclaration {
 
     /// Whether an address may be used at `now` milliseconds: signed by us and not expired.
     pub(super) fn allows(&self, draw: Draw, address: &Address, now: i64) -> Result<(), &'static str> {
-        let (Some(signed), Some(lifetime), Some(signature)) =
-            (address.signed_at, address.lifetime, &address.signature)
+        let (Some(signed), Some(lifetime), Some(signature)) = (address.signed_at, address.lifetime, &address.signature)
         else {
             return Err("unsigned");
         };
@@ -128,7 +127,9 @@ fn encoded(path: &str) -> String {
 /// Content type, first and last bytes by extension.
 fn shape(extension: &str) -> (&'static str, &'static [u8], &'static [u8]) {
     match extension {
-        "jpg" | "jpeg" => ("image/jpeg", b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00", b"\xff\xd9"),
+        "jpg" | "jpeg" => {
+            ("image/jpeg", b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00", b"\xff\xd9")
+        }
         "png" => ("image/png", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", b"\x00\x00\x00\x00IEND\xaeB`\x82"),
         "gif" => ("image/gif", b"GIF89a", b"\x3b"),
         "pdf" => ("application/pdf", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", b"\n%%EOF\n"),

@@ -48,6 +48,7 @@ mod files;
 mod route;
 mod server;
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 mod tree;
 mod world;
@@ -204,8 +205,7 @@ impl Bound {
             let (clock, account, progress) = (clock.clone(), account.clone(), progress.clone());
             let simulation = simulation.clone();
             let topic = topic.clone();
-            let emitter =
-                Emitter { simulation, seed, events, topic, log, producer, clock, rate, account, progress };
+            let emitter = Emitter { simulation, seed, events, topic, log, producer, clock, rate, account, progress };
             let file = emitter.resume().await?;
             known = events.max(emitter.progress.emitted.load(Ordering::SeqCst));
             emitting = Some(tokio::spawn(emitter.run(file)).abort_handle());

@@ -150,13 +150,7 @@ impl Server {
         }
     }
 
-    async fn file(
-        &self,
-        files: &FilesDeclaration,
-        path: &str,
-        query: &str,
-        cut: &Cut,
-    ) -> connectors::Result<Response> {
+    async fn file(&self, files: &FilesDeclaration, path: &str, query: &str, cut: &Cut) -> connectors::Result<Response> {
         self.files.fetch_add(1, Ordering::Relaxed);
         let draw = self.simulation.world.draw;
         let address = files.address(path, query);

@@ -327,7 +327,10 @@ async fn files_are_served_by_signed_links_and_accounted() {
     let forged = path.replace("ttl=3600000", "ttl=9600000");
     assert_eq!(ask(running.address(), &format!("GET {forged}"), "", "").await.unwrap().0, 403);
     let files = lines(folder.path(), "files.jsonl");
-    assert_eq!((&files[0]["url"], &files[0]["fault"], &files[1]["fault"]), (&json!(url), &Value::Null, &json!("forged")));
+    assert_eq!(
+        (&files[0]["url"], &files[0]["fault"], &files[1]["fault"]),
+        (&json!(url), &Value::Null, &json!("forged"))
+    );
     assert!((1_024..=2_048).contains(&files[0]["bytes"].as_u64().unwrap()));
     assert_eq!(files[0]["sha256"].as_str().unwrap().len(), 64);
     assert_eq!((running.calls(), running.files()), (2, 2));
@@ -371,8 +374,7 @@ async fn a_server_alone_knows_everything_and_emits_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let bound = shop("[]").bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
     let clock = Arc::new(ManualClock::at(0));
-    let options =
-        Options { seed: 1, events: 0, account_dir: folder.path().to_owned(), clock, emit: None, rate: None };
+    let options = Options { seed: 1, events: 0, account_dir: folder.path().to_owned(), clock, emit: None, rate: None };
     let running = bound.start(options).await.unwrap();
     assert!(running.done() && running.emitted() == 0);
     assert_eq!(get(&running, "/api/orders/90000").await.0, 200);
@@ -401,5 +403,23 @@ fn what_is_wrong_is_said_with_its_place() {
         let text = SHOP.replace(from, to).replace("FAULTS", "[]");
         let errors = compile::compile("shop.yaml", &text).unwrap_err();
         assert!(errors.iter().any(|e| e.starts_with("shop.yaml") && e.contains(want)), "{to}: {errors:?}");
+    }
+}
+
+#[test]
+fn every_simulation_that_is_shipped_loads_and_means_something() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../topologies/sim");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let simulation = load(&path).unwrap_or_else(|errors| panic!("{}", errors.join("\n")));
+        for expected in simulation.events.expected(&simulation.world, &simulation.expect, 3_000) {
+            assert!(expected.rows > 0, "{}: no rows of {} are implied", path.display(), expected.table);
+        }
+        let seen: std::collections::BTreeSet<_> = (0..3_000)
+            .filter_map(|i| simulation.events.emission(&simulation.world, i).value.get("event_type").cloned())
+            .map(|kind| kind.to_string().replace([' ', '"'], ""))
+            .collect();
+        let known: std::collections::BTreeSet<_> = simulation.events.types.iter().map(|t| t.name.clone()).collect();
+        assert!(seen.is_empty() || seen == known, "{seen:?} are not all of {known:?}");
     }
 }

@@ -29,7 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::declaration::Span;
-use super::draw::{Draw, Salt as _};
+use super::draw::Draw;
 
 /// A compiled tree.
 #[derive(Debug)]
@@ -207,7 +207,10 @@ impl Compiler<'_> {
         match sight.names.get(root) {
             None => {
                 let known: Vec<&str> = sight.names.keys().map(String::as_str).collect();
-                self.wrong(place, format!("there is no `{root}` in sight of `{{{text}}}`; there are {}", known.join(", ")));
+                self.wrong(
+                    place,
+                    format!("there is no `{root}` in sight of `{{{text}}}`; there are {}", known.join(", ")),
+                );
                 return None;
             }
             Some(false) if !optional => {
