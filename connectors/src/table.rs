@@ -124,6 +124,11 @@ pub struct TableSpec {
 }
 
 impl TableSpec {
+    /// The version column of the first group, if it has one: a row without it is a placeholder that other groups made.
+    pub fn main_version(&self) -> Option<usize> {
+        self.groups.first().and_then(|group| group.version)
+    }
+
     /// The index of the column called `name`.
     pub fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|c| c.name == name)

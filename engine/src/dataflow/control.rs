@@ -4,8 +4,15 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
+use connectors::log::Message;
 use indexmap::IndexMap;
 use tokio::sync::Notify;
+
+/// About how much memory a message takes while it is in a flow: its bytes are held for a retry, its tree and its bindings take
+/// more than the bytes they were read from.
+pub fn cost(message: &Message) -> usize {
+    message.size() * 3 + 1024
+}
 
 /// Shared between a flow and whoever started it.
 #[derive(Default)]

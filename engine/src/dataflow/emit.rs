@@ -94,11 +94,13 @@ impl RowBlock {
             }
             row[column.column] = Some(cell);
         }
+        // A row that only event-driven groups made is a placeholder, and is not taken for present.
+        let whole = spec.main_version().is_none_or(|c| row[c].as_ref().is_some_and(|cell| !cell.is_null()));
         let update = self
             .patcher
             .patch(row, &document.meta.origin, self.index)
             .map_err(|e| failure(&self.block.place, e))?;
-        if let (Some(presence), Some(Cell::Text(key))) = (&self.presence, update.0.first()) {
+        if let (Some(presence), Some(Cell::Text(key)), true) = (&self.presence, update.0.first(), whole) {
             presence.insert(key);
         }
         Ok(Some(update))

@@ -1,8 +1,8 @@
 //! The source's half outside the dataflow: one task that owns the connector, polls it while there is room, and commits
 //! the positions that the committer hands it.
 //!
-//! It stops polling for messages when the bytes in flight exceed the flow's budget, but never stops polling: a member of a
-//! group that falls silent is thrown out of it.
+//! It stops polling when the bytes in flight exceed the flow's budget. A connector serves its group by itself meanwhile: a
+//! member that falls silent would be thrown out of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use connectors::clock::Clock;
 use connectors::log::{Message, Partition, Polled, Position, Source};
 use tokio::sync::{mpsc, watch};
 
-use super::control::Control;
+use super::control::{Control, cost};
 use super::source::Wake;
 use crate::stage::Run;
 
@@ -67,15 +67,7 @@ pub async fn run(
                 }
             }
             () = control.wait_stopped(), if reading => {}
-            // Waits for room; the group hears of us through a poll for no messages.
-            () = tokio::time::sleep(WAIT), if !reading || !control.has_room() => {
-                if reading {
-                    match source.poll(0, 0, Duration::ZERO).await {
-                        Ok(polled) => deliver(polled, &mut batches, &control, &wake).await,
-                        Err(error) => tracing::debug!(flow = %name, %error, "poll while full"),
-                    }
-                }
-            }
+            () = tokio::time::sleep(WAIT), if !reading || !control.has_room() => {}
             polled = source.poll(BATCH, BATCH_BYTES, WAIT), if reading && control.has_room() => match polled {
                 Ok(polled) => {
                     if refused {
@@ -104,7 +96,7 @@ async fn deliver(polled: Polled, batches: &mut Option<mpsc::Sender<Batch>>, cont
     if polled.messages.is_empty() && polled.revoked.is_empty() {
         return;
     }
-    control.enter(polled.messages.iter().map(Message::size).sum());
+    control.enter(polled.messages.iter().map(cost).sum());
     let batch = Batch { messages: polled.messages.into_iter().map(Arc::new).collect(), revoked: polled.revoked };
     if sender.send(batch).await.is_err() {
         *batches = None;

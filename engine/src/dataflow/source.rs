@@ -13,7 +13,7 @@ use timely::dataflow::operators::generic::operator::source as timely_source;
 use timely::scheduling::SyncActivator;
 use tokio::sync::mpsc;
 
-use super::control::{Control, Stats};
+use super::control::{Control, Stats, cost};
 use super::epochs::Epochs;
 use super::poller::Batch;
 use super::wire::Delivered;
@@ -92,7 +92,7 @@ pub fn source<'s>(scope: Scope<'s, Epoch>, feed: Option<Feed>) -> Stream<'s, Del
                 let mut bytes = 0;
                 for message in &batch.messages {
                     position.insert((message.topic.clone(), message.partition), message.offset + 1);
-                    bytes += message.size();
+                    bytes += cost(message);
                 }
                 feed.epochs.enter(epoch, position, bytes);
                 feed.stats.messages.fetch_add(batch.messages.len() as u64, std::sync::atomic::Ordering::Relaxed);

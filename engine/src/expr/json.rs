@@ -1,8 +1,8 @@
 //! JSON as this engine reads and writes it: one tree for each message, and one text for each value.
 //!
 //! [`parse`] is the only way bytes become a tree. It keeps the text of every number (`40.0` stays `40.0`, integers of any
-//! length keep their digits), and refuses, with a position, what two readers could understand in two ways: a key that
-//! appears twice in one object, a lone surrogate, `NaN`, bytes that are not UTF-8, text behind the value. Nesting is limited
+//! length keep their digits), and refuses, with a position, a lone surrogate, `NaN`, bytes that are not UTF-8 and text behind
+//! the value. Of a key that appears twice in one object the last value counts, as nearly every reader has it. Nesting is limited
 //! to [`MAX_DEPTH`], so nothing that walks a tree can exhaust the stack.
 //!
 //! The whole tree is built, once. A lazy scan for single paths is faster only where a flow reads one or two fields of its
@@ -21,7 +21,7 @@ pub const MAX_DEPTH: usize = 128;
 /// The null that missing values are.
 pub static NULL: Json = Json::new();
 
-/// Why bytes are not JSON. The message holds nothing of the bytes but the name of a key that appears twice.
+/// Why bytes are not JSON. The message holds nothing of the bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not valid JSON: {message}")]
 pub struct JsonError {
@@ -43,7 +43,7 @@ impl JsonError {
 /// use engine::expr::json::{parse, to_text};
 /// let value = parse(br#"{"b": 40.0, "a": [1, "x"]}"#).unwrap();
 /// assert_eq!(to_text(&value), r#"{"a":[1,"x"],"b":40.0}"#);
-/// assert_eq!(parse(br#"{"a": 1, "a": 2}"#).unwrap_err().to_string(), "not valid JSON: key `a` appears twice");
+/// assert_eq!(to_text(&parse(br#"{"a": 1, "a": 2}"#).unwrap()), r#"{"a":2}"#);
 /// ```
 pub fn parse(bytes: &[u8]) -> Result<Json, JsonError> {
     let text = std::str::from_utf8(bytes).map_err(|error| JsonError::at(error.valid_up_to(), "invalid UTF-8"))?;
@@ -55,8 +55,7 @@ pub fn parse(bytes: &[u8]) -> Result<Json, JsonError> {
             let message = error.to_string();
             JsonError::at(error.offset(), message.split(" at line ").next().unwrap_or("syntax error"))
         })?;
-    check_keys(&value)?;
-    Ok(value)
+    Ok(if has_repeated_key(&value) { last_wins(&value) } else { value })
 }
 
 /// The parser is recursive and has no limit of its own.
@@ -98,8 +97,8 @@ fn opening_brackets(bytes: &[u8]) -> usize {
     count
 }
 
-/// Refuses a key that appears twice in one object.
-fn check_keys(root: &Json) -> Result<(), JsonError> {
+/// Whether a key appears twice in one object.
+fn has_repeated_key(root: &Json) -> bool {
     let mut pending = vec![root];
     let mut keys: Vec<&str> = Vec::new();
     while let Some(value) = pending.pop() {
@@ -113,38 +112,29 @@ fn check_keys(root: &Json) -> Result<(), JsonError> {
             keys.push(key);
             pending.extend(Some(child).filter(is_container));
         }
-        if repeated(&mut keys).is_some() {
-            let path = repeated_path(root).unwrap_or_default().join(".");
-            return Err(JsonError { message: format!("key `{path}` appears twice"), offset: None });
+        if is_repeated(&mut keys) {
+            return true;
         }
     }
-    Ok(())
+    false
 }
 
-/// A key that is in `keys` twice; may reorder them.
-fn repeated<'v>(keys: &mut [&'v str]) -> Option<&'v str> {
+/// Whether a key is in `keys` twice; may reorder them.
+fn is_repeated(keys: &mut [&str]) -> bool {
     if keys.len() > 16 {
         keys.sort_unstable();
-        return keys.windows(2).find(|pair| pair.first() == pair.last()).and_then(|pair| pair.first().copied());
+        return keys.windows(2).any(|pair| pair.first() == pair.last());
     }
-    let twice = |(at, key): &(usize, &&str)| keys.iter().skip(at + 1).any(|other| other == *key);
-    keys.iter().enumerate().find(twice).map(|(_, key)| *key)
+    keys.iter().enumerate().any(|(at, key)| keys.iter().skip(at + 1).any(|other| other == key))
 }
 
-/// Where the first key stands that appears twice.
-fn repeated_path(value: &Json) -> Option<Vec<&str>> {
-    if let Some(object) = value.as_object() {
-        let mut keys: Vec<&str> = object.iter().map(|(key, _)| key).collect();
-        if let Some(key) = repeated(&mut keys) {
-            return Some(vec![key]);
-        }
-        return object.iter().find_map(|(key, child)| {
-            let mut path = repeated_path(child)?;
-            path.insert(0, key);
-            Some(path)
-        });
+/// The same value with one value for each key: the last. The parser's own look-up finds the first.
+fn last_wins(value: &Json) -> Json {
+    match value.as_object() {
+        Some(members) => object(members.iter().map(|(key, child)| (key, last_wins(child)))),
+        None if value.is_array() => Json::from(elements(value).iter().map(last_wins).collect::<Vec<_>>()),
+        None => value.clone(),
     }
-    elements(value).iter().find_map(repeated_path)
 }
 
 /// The canonical text of a value.
@@ -387,12 +377,18 @@ mod tests {
     }
 
     #[test]
-    fn refuses_repeated_keys() {
-        assert_eq!(fails(r#"{"a":{"b":[{"c":1,"c":2}]}}"#).message, "key `a.b.c` appears twice");
+    fn the_last_of_repeated_keys_counts() {
         let many = (0..40).map(|n| format!("\"k{n}\":0")).collect::<Vec<_>>().join(",");
-        assert!(parse(format!("{{{many}}}").as_bytes()).is_ok());
-        assert_eq!(fails(&format!("{{{many},\"k7\":1}}")).message, "key `k7` appears twice");
-        assert_eq!(fails(r#"{"\u0061":1,"a":2}"#).message, "key `a` appears twice");
+        let last = parse(format!("{{{many},\"k7\":1}}").as_bytes()).unwrap();
+        assert_eq!(to_text(last.get("k7").unwrap()), "1");
+        let cases = [
+            (r#"{"a":{"b":[{"c":1,"c":2.0}]},"z":40.0}"#, r#"{"a":{"b":[{"c":2.0}]},"z":40.0}"#),
+            (r#"{"\u0061":1,"a":2}"#, r#"{"a":2}"#),
+            (r#"[{"a":1,"a":null}]"#, r#"[{"a":null}]"#),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(to_text(&parse(text.as_bytes()).unwrap()), expected);
+        }
     }
 
     #[test]

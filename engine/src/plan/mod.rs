@@ -197,6 +197,14 @@ pub enum Input {
     Produced(usize),
 }
 
+impl Retry {
+    /// The full names of the retry topics, each once: equal delays share a topic.
+    pub fn topics(&self) -> impl Iterator<Item = &str> {
+        let first = |at: usize, topic: &str| self.delays.iter().position(|(_, t)| t == topic) == Some(at);
+        self.delays.iter().enumerate().filter(move |(at, (_, topic))| first(*at, topic)).map(|(_, (_, topic))| topic.as_str())
+    }
+}
+
 /// One stage.
 #[derive(Clone, Debug)]
 pub struct Stage {
@@ -426,6 +434,8 @@ pub struct Upload {
     pub sha256: Option<Expr>,
     /// Whether the file stays in the spool.
     pub keep: bool,
+    /// Whether a file that is gone is bound as `missing` instead of being a failure.
+    pub bind_missing: bool,
 }
 
 /// What a message ended as.

@@ -137,8 +137,14 @@ impl Outside {
         let presence = match (needs.present.contains(name), table.spec.key.as_slice()) {
             (true, [key]) => {
                 let presence = Presence::new(PRESENT);
-                for batch in open.scan(&[*key], None).await? {
-                    columns::texts(&batch, 0)?.iter().flatten().for_each(|key| presence.insert(key));
+                let mut wanted = vec![*key];
+                wanted.extend(table.spec.main_version());
+                for batch in open.scan(&wanted, None).await? {
+                    let versions = if wanted.len() > 1 { Some(columns::texts(&batch, 1)?) } else { None };
+                    for (row, key) in columns::texts(&batch, 0)?.into_iter().enumerate() {
+                        let whole = versions.as_ref().is_none_or(|v| v[row].is_some());
+                        key.filter(|_| whole).iter().for_each(|key| presence.insert(key));
+                    }
                 }
                 Some(Arc::new(presence))
             }
@@ -159,7 +165,7 @@ impl Outside {
                 log.subscribe(Subscription {
                     group: group.clone(),
                     topics: vec![topic.clone()],
-                    delayed: flow.source.retry.delays.iter().map(|(_, topic)| topic.clone()).collect(),
+                    delayed: flow.source.retry.topics().map(str::to_owned).collect(),
                     gate: gate(clock.clone()),
                 })
                 .await?
@@ -267,7 +273,7 @@ impl Outside {
         let mut resume = Transactions::new();
         if let SourceKind::Topic { connection, topic, group } = &flow.source.kind {
             let log = self.log(connection)?;
-            for topic in std::iter::once(topic).chain(flow.source.retry.delays.iter().map(|(_, topic)| topic)) {
+            for topic in std::iter::once(topic.as_str()).chain(flow.source.retry.topics()) {
                 let position = log.position(group, topic).await?;
                 for bounds in log.bounds(topic).await? {
                     let at = position.get(&bounds.partition).copied().unwrap_or(0);
@@ -399,7 +405,7 @@ fn topics_of(plan: &Plan, flows: &[&Flow]) -> BTreeMap<String, Vec<TopicSpec>> {
             add(connection, topic, declared.and_then(|t| t.partitions));
         }
         let retry = &flow.source.retry;
-        for (_, topic) in &retry.delays {
+        for topic in retry.topics() {
             add(&retry.connection, topic, None);
         }
         if !retry.dead_letter.is_empty() {

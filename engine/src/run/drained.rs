@@ -41,7 +41,7 @@ async fn consumed(run: &Run) -> Result<bool> {
         let Some(flow) = run.plan.flows.iter().find(|f| f.name == running.name) else { continue };
         let SourceKind::Topic { connection, topic, group } = &flow.source.kind else { continue };
         let log = run.outside.log(connection)?;
-        for topic in std::iter::once(topic).chain(flow.source.retry.delays.iter().map(|(_, topic)| topic)) {
+        for topic in std::iter::once(topic.as_str()).chain(flow.source.retry.topics()) {
             let position = log.position(group, topic).await?;
             for bounds in log.bounds(topic).await? {
                 let at = position.get(&bounds.partition).copied().unwrap_or(bounds.low);

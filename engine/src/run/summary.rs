@@ -38,7 +38,7 @@ impl Summary {
                 continue;
             }
             let log = outside.log(&retry.connection)?;
-            for (_, topic) in &retry.delays {
+            for topic in retry.topics() {
                 summary.retries += log.bounds(topic).await?.iter().map(|b| b.high.unsigned_abs()).sum::<u64>();
             }
             if !retry.dead_letter.is_empty() {

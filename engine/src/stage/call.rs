@@ -116,6 +116,9 @@ impl Caller {
         };
         request.headers.clone_from(&rendered.headers);
         let response = self.client.send(&request).await?;
+        if let Some(limit) = self.call.max_answer.filter(|limit| response.body.len() > *limit) {
+            return Err(Error::permanent(format!("{request}: the answer is longer than {limit} bytes")));
+        }
         // A body that breaks off can be whole by its length: what is not JSON may be so the next time.
         let value = json::parse(&response.body)
             .map_err(|e| Error::transient(format!("{request}: the answer is not JSON: {e}")))?;

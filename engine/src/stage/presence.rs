@@ -2,7 +2,8 @@
 //!
 //! The answer "yes" is always true: a key is entered when a row of it is on its way into the table, and a child's commit
 //! waits for its parent's. "No" can be wrong (the set is bounded, the oldest keys leave); a topology then makes a call that
-//! it could have spared.
+//! it could have spared. A row counts when it holds the version of the table's first column group: a placeholder that
+//! another group made does not.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};

@@ -5,8 +5,9 @@
 //!   upload: {connection: files, spool: spool, file: event.path, to: "{event.order_id}/{event.name}", sha256: event.sha256, bytes: event.bytes}
 //! ```
 //! The file is removed from the spool when the offset of its message has been committed, not before: until then the message
-//! may be delivered again. A file that is gone is done if the destination has the recorded length and checksum; if not, the
-//! failure is transient and says that it has to be downloaded again.
+//! may be delivered again. A file that is gone is done if the destination has the recorded length and checksum. If not, it has
+//! to be downloaded again: with `missing: bind` the stage binds `{missing: true}`, for a send block that asks for that; without,
+//! it is a transient failure. With `keep: true` the file stays in the spool.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -46,9 +47,11 @@ pub struct Upload {
 impl Run for Upload {
     async fn run(&self, document: Document, env: &Env) -> (Verdict, Usage) {
         let verdict = match self.put(&document, env).await {
-            Ok((stored, file)) => {
-                let here = document.meta.here.clone();
-                self.spent.lock().unwrap_or_else(PoisonError::into_inner).push((here, file));
+            Ok((stored, Some(file))) => {
+                if let (false, Some(file)) = (self.plan.keep, file) {
+                    let here = document.meta.here.clone();
+                    self.spent.lock().unwrap_or_else(PoisonError::into_inner).push((here, file));
+                }
                 Verdict::On(document.bind(&self.name, stored))
             }
             Err(failure) => Verdict::Failed(failure),
@@ -78,7 +81,7 @@ impl Run for Upload {
 }
 
 impl Upload {
-    async fn put(&self, document: &Document, env: &Env) -> Result<(Json, String), Failure> {
+    async fn put(&self, document: &Document, env: &Env) -> Result<(Json, Option<String>), Failure> {
         let file = self.text(&self.plan.file, "file", document, env)?;
         let scope = document.scope(env);
         let to = match self.plan.to.render(&scope, Escape::ObjectPath) {
@@ -101,6 +104,9 @@ impl Upload {
         let there = self.spool.length(&file).await.map_err(|e| self.failed(&e))?;
         let bytes = match (there, length) {
             (None, Some(length)) if self.store.holds(&to, length, sha256).await.map_err(|e| self.failed(&e))? => length,
+            (None, _) if self.plan.bind_missing => {
+                return Ok((json::object([("missing", Json::from(true)), ("path", json::text(&to))]), None));
+            }
             _ => self.store.upload(&upload).await.map_err(|e| self.failed(&e))?,
         };
         let stored = json::object([

@@ -253,7 +253,8 @@ impl<'a> Builder<'a> {
         let bytes = self.expr(reader, "bytes", scope, lines);
         let sha256 = self.expr(reader, "sha256", scope, lines);
         let keep = reader.flag("keep");
-        Some(Upload { connection, spool, file: file?, to: to?, content_type, bytes, sha256, keep })
+        let bind_missing = reader.opt_text("missing") == Some("bind");
+        Some(Upload { connection, spool, file: file?, to: to?, content_type, bytes, sha256, keep, bind_missing })
     }
 
     /// The expression of a key, checked.

@@ -167,28 +167,9 @@ impl<'a> Builder<'a> {
             return;
         }
         let span = reader.get("delivery").map_or(reader.at, |n| n.span);
-        match &flow.source.kind {
-            SourceKind::File { .. } => {
-                self.problem(
-                    code::EXACTLY_ONCE,
-                    span,
-                    "`exactly_once` needs a topic as source: a file has no transactions",
-                );
-            }
-            SourceKind::Topic { connection, .. } => {
-                for send in &flow.sends {
-                    let other = self.topics.get(&send.topic).map(|t| t.connection.clone()).unwrap_or_default();
-                    if other != *connection && !connection.is_empty() {
-                        let message = format!(
-                            "`exactly_once` needs one connection: `{}` is in `{other}`, the source in `{connection}`",
-                            send.topic
-                        );
-                        let span = self.block_span(&flow.name, "send", &send.name);
-                        self.problem(code::EXACTLY_ONCE, span, message);
-                    }
-                }
-            }
-        }
+        let message = "`delivery: exactly_once` belongs to the language, but this engine cannot do it yet".to_owned();
+        self.problem(code::EXACTLY_ONCE, span, message).help =
+            Some("leave it out: tables take every row once all the same, by key and version".into());
     }
 
     fn files(&mut self, flow: &Flow, flows: &[Flow], reader: &Reader<'a>) {

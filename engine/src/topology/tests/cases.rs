@@ -130,7 +130,7 @@ const CASES: &[Case] = &[
     case("E0409", "dedup: {key: event.id,", "dedup: {key: event.kind,", "orders}", "no rows block of this flow writes `event.kind`"),
     case("E0410", "      retry: {dead_letter: \"{prefix}.files.dlq\"}\n", "", "source", "needs the key `retry`"),
     case("E0410", "\"{retries}.{delay}\"", "\"{retries}\"", "\"{retries}\"", "several topics"),
-    case("E0411", "  backfill:\n    source:", "  backfill:\n    delivery: exactly_once\n    source:", "exactly_once", "a file has no transactions"),
+    case("E0411", "  backfill:\n    source:", "  backfill:\n    delivery: exactly_once\n    source:", "exactly_once", "cannot do it yet"),
     // Warnings.
     case("W0501", "  lake: {delta", "  other: {object_store: {url: x}}\n  lake: {delta", "other", "nothing uses the connection `other`"),
     case("W0501", "  order_lines:\n", "  spare: {key: [a], columns: {a: id}}\n  order_lines:\n", "spare", "no flow feeds"),

@@ -127,7 +127,7 @@ fn flows() {
     use Trigger::{Documents, Outcomes};
     assert_eq!(triggers, [Documents(Source), Documents(Produced(5)), Documents(After(7)), Outcomes(all)]);
     assert_eq!(flow.sends[0].key.as_ref().map(|e| e.text()), Some("event.id"));
-    assert!(flow.exactly_once);
+    assert!(!flow.exactly_once);
     let line = GOOD.lines().position(|l| l == "      order:").unwrap() + 1;
     assert_eq!(flow.stages[3].place.to_string(), format!("dir/good.yaml:{line}:7 flows.orders.stages.order"));
     assert!(
