@@ -94,10 +94,8 @@ impl RowBlock {
             }
             row[column.column] = Some(cell);
         }
-        let update = self
-            .patcher
-            .patch(row, &document.meta.origin, self.index)
-            .map_err(|e| failure(&self.block.place, e))?;
+        let update =
+            self.patcher.patch(row, &document.meta.origin, self.index).map_err(|e| failure(&self.block.place, e))?;
         if let (Some(presence), Some(Cell::Text(key))) = (&self.presence, update.0.first()) {
             presence.insert(key);
         }
@@ -150,7 +148,12 @@ impl SendBlock {
 pub(crate) type Emitted<'s> = (Vec<Stream<'s, Update>>, Stream<'s, Record>, Stream<'s, Note>);
 
 /// Fires the blocks that read documents; only those that the stage above produced, if so asked.
-pub(crate) fn emit<'s>(name: &str, documents: Stream<'s, Document>, only_produced: bool, blocks: Blocks) -> Emitted<'s> {
+pub(crate) fn emit<'s>(
+    name: &str,
+    documents: Stream<'s, Document>,
+    only_produced: bool,
+    blocks: Blocks,
+) -> Emitted<'s> {
     let tables = blocks.tables;
     build(format!("Emit {name}"), documents, tables, move |document: Document, out| {
         if only_produced && !document.produced {
