@@ -7,7 +7,8 @@ use deltalake::arrow::datatypes::{DataType, TimeUnit};
 use crate::{Error, Result};
 
 fn as_type(batch: &RecordBatch, column: usize, kind: &DataType) -> Result<deltalake::arrow::array::ArrayRef> {
-    let array = batch.columns().get(column).ok_or_else(|| Error::permanent(format!("no column {column} in the batch")))?;
+    let array =
+        batch.columns().get(column).ok_or_else(|| Error::permanent(format!("no column {column} in the batch")))?;
     cast(array, kind).map_err(|e| Error::permanent(format!("column {column} cannot be read as {kind}: {e}")))
 }
 

@@ -179,7 +179,8 @@ async fn watch(run: Run, simulation: Option<sim::Running>, args: &Args, clock: &
 fn conservation(run: &Run) -> Vec<String> {
     let unbalanced = run.flows.iter().filter_map(|flow| {
         let (entered, settled) = (flow.stats.messages.load(Ordering::SeqCst), flow.stats.settled());
-        (entered != settled).then(|| format!("flow {}: {entered} messages entered, {settled} have an outcome", flow.name))
+        (entered != settled)
+            .then(|| format!("flow {}: {entered} messages entered, {settled} have an outcome", flow.name))
     });
     unbalanced.collect()
 }

@@ -143,7 +143,8 @@ pub async fn consume(args: ConsumeArgs, environment: Environment) -> Result<(), 
                     continue;
                 }
                 let headers = message.headers.iter().map(|(n, v)| (&**n, json::text(&String::from_utf8_lossy(v))));
-                let key = message.key.as_ref().map_or_else(Default::default, |k| json::text(&String::from_utf8_lossy(k)));
+                let key =
+                    message.key.as_ref().map_or_else(Default::default, |k| json::text(&String::from_utf8_lossy(k)));
                 let line = json::object([
                     ("topic", json::text(&message.topic)),
                     ("partition", json::integer(message.partition.into())),
@@ -161,7 +162,11 @@ pub async fn consume(args: ConsumeArgs, environment: Environment) -> Result<(), 
 }
 
 /// The log that `topic` is declared in; the only one where it is not declared.
-fn home<'a>(logs: &'a [(String, Arc<dyn Log>)], plan: &Plan, topic: &str) -> Result<&'a (String, Arc<dyn Log>), Failed> {
+fn home<'a>(
+    logs: &'a [(String, Arc<dyn Log>)],
+    plan: &Plan,
+    topic: &str,
+) -> Result<&'a (String, Arc<dyn Log>), Failed> {
     let declared = plan.topics.values().find(|t| t.name == topic).map(|t| t.connection.as_str());
     let found = declared.and_then(|c| logs.iter().find(|(name, _)| name == c)).or_else(|| logs.first());
     found.ok_or_else(|| Failed::usage("the topology has no connection with topics"))

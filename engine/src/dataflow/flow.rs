@@ -9,9 +9,9 @@ use connectors::log::{Position, Producer, Record, Source};
 use connectors::table::Table;
 use indexmap::IndexMap;
 use timely::communication::Config;
-use timely::dataflow::operators::{Concatenate, Probe, probe};
-use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::Scope;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::{Concatenate, Probe, probe};
 use timely::worker::Worker;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
@@ -234,7 +234,8 @@ struct Leaving<'s> {
 
 fn build<'s>(scope: Scope<'s, Epoch>, shared: &Shared, durable: &probe::Handle<Epoch>) {
     let flow = &shared.plan;
-    let feed = if scope.index() == 0 { shared.feed.lock().unwrap_or_else(PoisonError::into_inner).take() } else { None };
+    let feed =
+        if scope.index() == 0 { shared.feed.lock().unwrap_or_else(PoisonError::into_inner).take() } else { None };
     let messages = source(scope, feed);
     let reader = Reader::new(flow.source.message.clone(), flow.source.place.clone());
     let (documents, held, notes) = read(messages, reader, shared.surroundings.clone());

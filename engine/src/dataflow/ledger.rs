@@ -58,7 +58,11 @@ pub struct Book {
 }
 
 /// Builds the operator: records for retry topics and dead letters, and outcomes.
-pub(crate) fn ledger<'s>(held: Stream<'s, Held>, notes: Stream<'s, Note>, book: Book) -> (Stream<'s, Record>, Stream<'s, Outcome>) {
+pub(crate) fn ledger<'s>(
+    held: Stream<'s, Held>,
+    notes: Stream<'s, Note>,
+    book: Book,
+) -> (Stream<'s, Record>, Stream<'s, Outcome>) {
     let mut builder = OperatorBuilder::new("Ledger".to_owned(), held.scope());
     let mut held = builder.new_input(held, Pipeline);
     let mut notes = builder.new_input(notes, Exchange::new(Note::id));

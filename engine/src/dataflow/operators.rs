@@ -100,7 +100,8 @@ pub(crate) fn read<'s>(
             let env = surroundings.env();
             let (mut documents, mut held, mut notes) = (documents.activate(), held.activate(), notes.activate());
             input.for_each(|time, data| {
-                let (Some(c0), Some(c1), Some(c2)) = (time.retain_least(0), time.retain_least(1), time.retain_least(2)) else {
+                let (Some(c0), Some(c1), Some(c2)) = (time.retain_least(0), time.retain_least(1), time.retain_least(2))
+                else {
                     return;
                 };
                 let mut documents = documents.session(&c0);
@@ -124,7 +125,12 @@ pub(crate) fn read<'s>(
 }
 
 /// Runs a synchronous stage. `pact` decides which worker sees a document.
-pub(crate) fn apply<'s, P>(documents: Stream<'s, Document>, pact: P, mut stage: Box<dyn Apply>, setting: Setting) -> Outputs<'s>
+pub(crate) fn apply<'s, P>(
+    documents: Stream<'s, Document>,
+    pact: P,
+    mut stage: Box<dyn Apply>,
+    setting: Setting,
+) -> Outputs<'s>
 where
     P: ParallelizationContract<super::Epoch, Vec<Document>>,
 {
@@ -239,13 +245,13 @@ pub(crate) fn run<'s>(
                 // hold the frontier for ever.
                 let (clock, control) = (setting.surroundings.clock.clone(), control.clone());
                 let task = runtime.spawn(async move {
-                    let late = Error::transient(format!("took longer than the deadline of {} s", deadline.as_secs_f64()));
+                    let late =
+                        Error::transient(format!("took longer than the deadline of {} s", deadline.as_secs_f64()));
                     let mut spent = Usage::default();
                     loop {
                         let turn = tokio::time::timeout(deadline, stage.run(document.clone(), &env)).await;
-                        let (verdict, usage) = turn.unwrap_or_else(|_| {
-                            (Verdict::Failed(Failure::of(&late, &name, &place)), Usage::default())
-                        });
+                        let (verdict, usage) = turn
+                            .unwrap_or_else(|_| (Verdict::Failed(Failure::of(&late, &name, &place)), Usage::default()));
                         spent.calls += usage.calls;
                         match &verdict {
                             Verdict::Failed(failure)

@@ -104,8 +104,7 @@ impl Patcher {
         }
         let stamp = |version: Option<Cell>| Arc::new(Stamp { version, origin: origin.clone(), block });
         let version = |column: usize| row.get(column).cloned().flatten().filter(|c| !c.is_null());
-        let by_group: Vec<Arc<Stamp>> =
-            self.spec.groups.iter().map(|g| stamp(g.version.and_then(version))).collect();
+        let by_group: Vec<Arc<Stamp>> = self.spec.groups.iter().map(|g| stamp(g.version.and_then(version))).collect();
         let plain = stamp(None);
         let cells = row
             .into_iter()
@@ -171,10 +170,17 @@ mod tests {
     use super::*;
 
     fn spec(mode: Mode) -> Arc<TableSpec> {
-        let column = |name: &str, nullable| Column { name: name.into(), kind: ColumnType::Int64, nullable, about: None };
+        let column =
+            |name: &str, nullable| Column { name: name.into(), kind: ColumnType::Int64, nullable, about: None };
         Arc::new(TableSpec {
             name: "t".into(),
-            columns: vec![column("id", false), column("version", true), column("a", true), column("b", true), column("kept", true)],
+            columns: vec![
+                column("id", false),
+                column("version", true),
+                column("a", true),
+                column("b", true),
+                column("kept", true),
+            ],
             key: vec![0],
             partition: vec![],
             mode,

@@ -104,7 +104,13 @@ async fn deliver(polled: Polled, batches: &mut Option<mpsc::Sender<Batch>>, cont
     wake.wake();
 }
 
-async fn commit(source: &mut dyn Source, position: &Position, control: &Control, clock: &dyn Clock, name: &str) -> bool {
+async fn commit(
+    source: &mut dyn Source,
+    position: &Position,
+    control: &Control,
+    clock: &dyn Clock,
+    name: &str,
+) -> bool {
     let mut pause = Duration::from_millis(50);
     for attempt in 1.. {
         match source.commit(position).await {

@@ -82,7 +82,8 @@ pub(crate) fn aggregate(
                 let mut session = output.session(&capability);
                 for document in data.drain(..) {
                     let scope = document.scope(&env);
-                    let text = |e: &Expr| e.eval(&scope).map_or_else(|_| String::new(), |v| crate::stage::dedup::key_text(&v));
+                    let text =
+                        |e: &Expr| e.eval(&scope).map_or_else(|_| String::new(), |v| crate::stage::dedup::key_text(&v));
                     let number = |e: &Expr| e.eval(&scope).ok().and_then(|v| v.as_f64()).unwrap_or(0.0) as i64;
                     let totals = Totals { count: 1, sums: sum.iter().map(number).collect() };
                     session.give((by.iter().map(text).collect(), epoch, totals));

@@ -19,6 +19,7 @@ use super::{Local, Options};
 use crate::dataflow::flow::{Connected, OpenTable};
 use crate::dataflow::operators::Surroundings;
 use crate::plan::{self, Connection, Flow, Plan, SourceKind, StageKind};
+use crate::stage::Run;
 use crate::stage::call::Caller;
 use crate::stage::dedup::{Seen, key_text};
 use crate::stage::download::Download;
@@ -26,7 +27,6 @@ use crate::stage::enrich::Enrich;
 use crate::stage::message::header;
 use crate::stage::presence::Presence;
 use crate::stage::upload::Upload;
-use crate::stage::Run;
 
 /// At most so many keys are known of a table that expressions ask for.
 const PRESENT: usize = 2_000_000;
@@ -116,10 +116,13 @@ impl Outside {
             let log = self.log(&connection).map_err(|e| vec![e.to_string()])?;
             // The embedded log is ours alone: nobody else could create its topics.
             let create = options.create_topics || kafka.create || kafka.brokers.is_none();
-            let result = if create { log.create(&topics).await.map(|()| Vec::new()) } else { log.missing(&topics).await };
+            let result =
+                if create { log.create(&topics).await.map(|()| Vec::new()) } else { log.missing(&topics).await };
             match result {
                 Ok(missing) => problems.extend(missing.into_iter().map(|topic| {
-                    format!("topic {topic} does not exist (create it, or set `create: true` on connection {connection})")
+                    format!(
+                        "topic {topic} does not exist (create it, or set `create: true` on connection {connection})"
+                    )
                 })),
                 Err(error) => problems.push(format!("connection {connection}: {error}")),
             }
@@ -185,11 +188,8 @@ impl Outside {
         {
             producer = Some(self.log(&topic.connection)?.producer().await?);
         }
-        let tables: IndexMap<String, OpenTable> = flow
-            .rows
-            .iter()
-            .filter_map(|r| Some((r.table.clone(), self.tables.get(&r.table)?.clone())))
-            .collect();
+        let tables: IndexMap<String, OpenTable> =
+            flow.rows.iter().filter_map(|r| Some((r.table.clone(), self.tables.get(&r.table)?.clone()))).collect();
         let mut runs: IndexMap<Arc<str>, Arc<dyn Run>> = IndexMap::new();
         let mut seen = IndexMap::new();
         for stage in &flow.stages {
@@ -218,7 +218,8 @@ impl Outside {
             StageKind::Download(download) => {
                 let (downloader, concurrency) = find(&self.webs, &download.connection)?;
                 let spool = find(&self.spools, &download.spool)?.clone();
-                let refresh = download.refresh.as_ref().map(|r| Ok::<_, Error>((caller(&r.call)?.0, r.clone()))).transpose()?;
+                let refresh =
+                    download.refresh.as_ref().map(|r| Ok::<_, Error>((caller(&r.call)?.0, r.clone()))).transpose()?;
                 Arc::new(Download {
                     name: name.clone(),
                     place: place.clone(),
@@ -517,4 +518,3 @@ fn web_options(web: &plan::Web, local: &Local) -> download::Options {
         types: web_types(web),
     }
 }
-

@@ -105,7 +105,8 @@ impl Run {
     /// Why a flow cannot go on, if one cannot.
     pub fn failure(&self) -> Option<String> {
         self.flows.iter().find_map(|f| {
-            let ended = || (f.is_finished() && !f.control.is_stopped()).then(|| format!("flow {} ended by itself", f.name));
+            let ended =
+                || (f.is_finished() && !f.control.is_stopped()).then(|| format!("flow {} ended by itself", f.name));
             f.control.failure().or_else(ended)
         })
     }
@@ -127,7 +128,9 @@ impl Run {
             match tokio::time::timeout_at(deadline, flow.join()).await {
                 Ok(Ok(())) => problems.extend(control.failure().map(|f| format!("flow {name}: {f}"))),
                 Ok(Err(problem)) => problems.push(problem),
-                Err(_) => problems.push(format!("flow {name}: not finished in time; what is not committed is read again")),
+                Err(_) => {
+                    problems.push(format!("flow {name}: not finished in time; what is not committed is read again"))
+                }
             }
         }
         (outside, problems)

@@ -45,6 +45,9 @@ impl std::fmt::Display for Progress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Progress { messages, calls, files, rows, failed, lag_ms } = self;
         let lag = *lag_ms as f64 / 1000.0;
-        write!(f, "{messages} messages, {calls} calls, {files} files, {rows} rows, {failed} retried or dead, lag {lag:.1} s")
+        write!(
+            f,
+            "{messages} messages, {calls} calls, {files} files, {rows} rows, {failed} retried or dead, lag {lag:.1} s"
+        )
     }
 }

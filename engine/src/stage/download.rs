@@ -122,9 +122,11 @@ impl Download {
             Ok(Cell::Timestamp(end)) => end,
             _ => return Ok(false),
         };
-        let margin = self.plan.refresh.as_ref().map_or(0, |r| {
-            Micros::try_from(self.clock.scaled(r.margin).as_micros()).unwrap_or(Micros::MAX)
-        });
+        let margin = self
+            .plan
+            .refresh
+            .as_ref()
+            .map_or(0, |r| Micros::try_from(self.clock.scaled(r.margin).as_micros()).unwrap_or(Micros::MAX));
         Ok(self.clock.now() >= end.saturating_sub(margin))
     }
 

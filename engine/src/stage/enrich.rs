@@ -77,7 +77,14 @@ struct Member {
 
 impl Enrich {
     /// A stage that calls through `caller`; `concurrency` is how many calls its connection makes at a time.
-    pub fn new(stage: &plan::Enrich, caller: Caller, clock: Arc<dyn Clock>, concurrency: usize, name: Arc<str>, place: Place) -> Self {
+    pub fn new(
+        stage: &plan::Enrich,
+        caller: Caller,
+        clock: Arc<dyn Clock>,
+        concurrency: usize,
+        name: Arc<str>,
+        place: Place,
+    ) -> Self {
         let cache = stage.cache.as_ref().map(|c| Cache {
             ttl: Micros::try_from(clock.scaled(c.ttl).as_micros()).unwrap_or(Micros::MAX),
             since: c.since.clone(),
@@ -135,7 +142,8 @@ impl Inner {
     fn since(&self, document: &Document, env: &Env) -> Result<Option<Micros>, Failure> {
         let Some(since) = self.cache.as_ref().and_then(|c| c.since.as_ref()) else { return Ok(None) };
         let value = since.eval(&document.scope(env));
-        let value = value.map_err(|e| Failure::new(Category::Permanent, format!("since: {e}"), &self.name, &self.place))?;
+        let value =
+            value.map_err(|e| Failure::new(Category::Permanent, format!("since: {e}"), &self.name, &self.place))?;
         Ok(match coerce(ColumnType::Timestamp, &value) {
             Ok(Cell::Timestamp(at)) => Some(at),
             _ => None,
@@ -171,7 +179,12 @@ impl Inner {
     }
 
     /// Joins the group of the document's key, and waits for the group's answer.
-    async fn together(self: &Arc<Self>, document: &Document, batch: &plan::Batch, env: &Env) -> (Result<Answer, Failure>, u32) {
+    async fn together(
+        self: &Arc<Self>,
+        document: &Document,
+        batch: &plan::Batch,
+        env: &Env,
+    ) -> (Result<Answer, Failure>, u32) {
         let key = match batch.by.eval(&document.scope(env)) {
             Ok(key) => key,
             Err(e) => {

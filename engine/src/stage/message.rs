@@ -108,7 +108,9 @@ impl Reader {
                 }
             };
             if field.required && value.is_null() {
-                return Err(self.failure(&field.place, format!("field `{}` is required and missing or blank", field.name)));
+                return Err(
+                    self.failure(&field.place, format!("field `{}` is required and missing or blank", field.name))
+                );
             }
             event.insert(&*field.name, value);
         }

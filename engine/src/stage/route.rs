@@ -55,7 +55,9 @@ impl Apply for Route {
     fn apply(&mut self, document: Document, env: &Env) -> Verdict {
         let value = match self.by.eval(&document.scope(env)) {
             Ok(value) => value,
-            Err(e) => return Verdict::Failed(Failure::new(Category::Permanent, e.to_string(), &self.name, &self.place)),
+            Err(e) => {
+                return Verdict::Failed(Failure::new(Category::Permanent, e.to_string(), &self.name, &self.place));
+            }
         };
         let labels = match value.as_str() {
             Some(text) => self.cases.get(text),
