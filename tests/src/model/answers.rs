@@ -17,10 +17,10 @@ pub struct Answers<'a> {
 }
 
 impl<'a> Answers<'a> {
-    /// The answers to requests of this method and path.
+    /// The answers to requests of this method and path, whatever the API is mounted under.
     pub fn to(account: &'a Account, method: &str, path: &str) -> Self {
         let mut answers = Answers::default();
-        for answer in account.answers.iter().filter(|a| a.method == method && a.path == path) {
+        for answer in account.answers.iter().filter(|a| a.method == method && a.path.ends_with(path)) {
             match answer.status {
                 200 if answer.whole && !answer.body.is_string() => answers.good.push(answer),
                 status @ 400..=499 if answer.whole && status != 401 && status != 429 => answers.permanent = true,
