@@ -12,6 +12,7 @@ pub mod delta;
 pub mod download;
 pub mod embedded;
 pub mod error;
+pub mod file;
 pub mod http;
 pub mod kafka;
 pub mod local;

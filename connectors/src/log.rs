@@ -83,7 +83,8 @@ pub struct Subscription {
     pub gate: Gate,
 }
 
-/// One answer of [`Source::poll`].
+/// One answer of [`Source::poll`]. A partition that is both revoked and assigned was lost and came back: it is read again
+/// from its committed position.
 #[derive(Clone, Debug, Default)]
 pub struct Polled {
     /// Messages, in order within each partition.

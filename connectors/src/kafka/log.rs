@@ -120,13 +120,11 @@ fn names(client: &BaseConsumer<Context>, timeout: Duration) -> Result<BTreeSet<S
 }
 
 fn bounds(client: &BaseConsumer<Context>, topic: &str, timeout: Duration) -> Result<Vec<Bounds>> {
-    if !names(client, timeout)?.contains(topic) {
-        return Ok(Vec::new());
-    }
     let what = format!("reading the bounds of topic {topic}");
     let metadata = client.fetch_metadata(Some(topic), timeout).map_err(|e| error::of(&what, &e))?;
-    let mut partitions: Vec<i32> =
-        metadata.topics().iter().flat_map(|topic| topic.partitions()).map(|partition| partition.id()).collect();
+    let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
+    let Some(found) = found else { return Ok(Vec::new()) };
+    let mut partitions: Vec<i32> = found.partitions().iter().map(|partition| partition.id()).collect();
     partitions.sort_unstable();
     let bounds = partitions.into_iter().map(|partition| {
         let (low, high) = client.fetch_watermarks(topic, partition, timeout).map_err(|e| error::of(&what, &e))?;

@@ -36,10 +36,8 @@ impl Source {
     pub(super) fn join(options: &Arc<Options>, clock: Arc<dyn Clock>, subscription: Subscription) -> Result<Self> {
         let Subscription { group, topics, delayed, gate } = subscription;
         let all = topics.into_iter().chain(delayed.iter().cloned()).collect();
-        let transactions = match &options.transactional_id {
-            Some(id) => Some(Arc::new(Transactions::new(options, &format!("{id}.{group}"))?)),
-            None => None,
-        };
+        let id = options.transactional_id.as_ref().map(|id| format!("{id}.{group}"));
+        let transactions = id.map(|id| Arc::new(Transactions::new(options, id)));
         let member = Member::join(options, clock, &group, &all, delayed.into_iter().collect())?;
         Ok(Source { member: Some(member), group, gate, options: options.clone(), transactions })
     }

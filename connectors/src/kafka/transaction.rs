@@ -26,13 +26,15 @@ pub(super) struct Transactions {
 }
 
 impl Transactions {
-    pub(super) fn new(options: &Options, id: &str) -> Result<Self> {
-        Ok(Transactions { options: options.clone(), id: id.to_string(), client: Mutex::new(None) })
+    pub(super) fn new(options: &Options, id: String) -> Self {
+        Transactions { options: options.clone(), id, client: Mutex::new(None) }
     }
 
     fn create(&self) -> Result<ThreadedProducer<Context>> {
         let mut config = self.options.producer();
         config.set("transactional.id", &self.id);
+        // A record may not outlive its transaction.
+        config.set("transaction.timeout.ms", self.options.delivery_timeout.as_millis().to_string());
         let what = format!("starting transactions as {}", self.id);
         let client: ThreadedProducer<Context> =
             config.create_with_context(Context).map_err(|e| error::of(&what, &e))?;

@@ -216,6 +216,13 @@ impl<S: Store> log::Source for Source<S> {
         Ok(position)
     }
 
+    async fn close(&mut self) -> Result<()> {
+        lock(&self.inner).leave(&self.group, self.member);
+        self.lanes.clear();
+        self.inner.store.catalogue().signal();
+        Ok(())
+    }
+
     fn is_transactional(&self) -> bool {
         true
     }
