@@ -96,10 +96,8 @@ impl RowBlock {
         }
         // A row that only event-driven groups made is a placeholder, and is not taken for present.
         let whole = spec.main_version().is_none_or(|c| row[c].as_ref().is_some_and(|cell| !cell.is_null()));
-        let update = self
-            .patcher
-            .patch(row, &document.meta.origin, self.index)
-            .map_err(|e| failure(&self.block.place, e))?;
+        let update =
+            self.patcher.patch(row, &document.meta.origin, self.index).map_err(|e| failure(&self.block.place, e))?;
         if let (Some(presence), Some(Cell::Text(key)), true) = (&self.presence, update.0.first(), whole) {
             presence.insert(key);
         }
@@ -152,7 +150,12 @@ impl SendBlock {
 pub(crate) type Emitted<'s> = (Vec<Stream<'s, Update>>, Stream<'s, Record>, Stream<'s, Note>);
 
 /// Fires the blocks that read documents; only those that the stage above produced, if so asked.
-pub(crate) fn emit<'s>(name: &str, documents: Stream<'s, Document>, only_produced: bool, blocks: Blocks) -> Emitted<'s> {
+pub(crate) fn emit<'s>(
+    name: &str,
+    documents: Stream<'s, Document>,
+    only_produced: bool,
+    blocks: Blocks,
+) -> Emitted<'s> {
     let tables = blocks.tables;
     build(format!("Emit {name}"), documents, tables, move |document: Document, out| {
         if only_produced && !document.produced {

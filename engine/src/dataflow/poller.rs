@@ -57,6 +57,10 @@ pub async fn run(
             biased;
             changed = commits.changed() => {
                 if changed.is_err() {
+                    // The group hears that we leave, so that others need not wait for our silence.
+                    if let Err(error) = source.close().await {
+                        tracing::debug!(flow = %name, %error, "leaving the group");
+                    }
                     return;
                 }
                 let position = commits.borrow_and_update().clone();

@@ -201,7 +201,11 @@ impl Retry {
     /// The full names of the retry topics, each once: equal delays share a topic.
     pub fn topics(&self) -> impl Iterator<Item = &str> {
         let first = |at: usize, topic: &str| self.delays.iter().position(|(_, t)| t == topic) == Some(at);
-        self.delays.iter().enumerate().filter(move |(at, (_, topic))| first(*at, topic)).map(|(_, (_, topic))| topic.as_str())
+        self.delays
+            .iter()
+            .enumerate()
+            .filter(move |(at, (_, topic))| first(*at, topic))
+            .map(|(_, (_, topic))| topic.as_str())
     }
 }
 

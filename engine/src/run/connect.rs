@@ -3,7 +3,7 @@
 //! A password that is refused and a host that nobody knows are said here, at the start, not after an hour.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use connectors::clock::Clock;
@@ -12,7 +12,7 @@ use connectors::log::{Gate, Log, Message, Producer, Subscription, TopicSpec};
 use connectors::spool::{Directory, Spool};
 use connectors::store::Store;
 use connectors::table::{Table, Transactions};
-use connectors::{Error, Result, columns, delta, download, embedded, http, kafka, store};
+use connectors::{Error, Result, columns, delta, download, embedded, file, http, kafka, store};
 use indexmap::{IndexMap, IndexSet};
 
 use super::{Local, Options};
@@ -42,6 +42,7 @@ pub struct Outside {
     chosen: Vec<usize>,
     clock: Arc<dyn Clock>,
     topology: String,
+    data: PathBuf,
 }
 
 impl Outside {
@@ -57,6 +58,7 @@ impl Outside {
             chosen: chosen.to_vec(),
             clock: options.clock.clone(),
             topology: plan.name.clone(),
+            data: options.data.clone(),
         };
         let flows: Vec<&Flow> = chosen.iter().map(|i| &plan.flows[*i]).collect();
         let needs = Needs::of(plan, &flows);
@@ -174,8 +176,12 @@ impl Outside {
                 .await?
             }
             SourceKind::File { path } => {
-                let positions = path.with_extension("position");
-                return Err(Error::permanent(format!("file {} {}", path.display(), positions.display())));
+                let options = self.file_options(flow, path);
+                if let Some(folder) = options.positions.parent() {
+                    let made = tokio::fs::create_dir_all(folder).await;
+                    made.map_err(|e| Error::permanent(format!("{}: {e}", folder.display())))?;
+                }
+                Box::new(file::Source::open(options).await?)
             }
         };
         let topics = flow
@@ -289,6 +295,12 @@ impl Outside {
         let known: BTreeMap<String, Arc<Presence>> =
             self.tables.iter().filter_map(|(n, t)| Some((n.clone(), t.presence.clone()?))).collect();
         Arc::new(move |table, key| known.get(table).is_some_and(|p| p.contains(&key_text(key))))
+    }
+
+    /// How the file source of `flow` is read, and where its positions are: the only ones it has.
+    pub fn file_options(&self, flow: &Flow, path: &Path) -> file::Options {
+        let positions = format!("{}.{}.json", self.topology, flow.name);
+        file::Options::new(path, self.data.join("positions").join(positions))
     }
 
     /// The log behind a connection.

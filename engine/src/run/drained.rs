@@ -2,8 +2,10 @@
 //! flight, seen twice in a row.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use connectors::Result;
+use connectors::log::Source as _;
+use connectors::{Result, file};
 
 use super::Run;
 use crate::plan::SourceKind;
@@ -39,7 +41,17 @@ async fn consumed(run: &Run) -> Result<bool> {
             return Ok(false);
         }
         let Some(flow) = run.plan.flows.iter().find(|f| f.name == running.name) else { continue };
-        let SourceKind::Topic { connection, topic, group } = &flow.source.kind else { continue };
+        let (connection, topic, group) = match &flow.source.kind {
+            SourceKind::Topic { connection, topic, group } => (connection, topic, group),
+            SourceKind::File { path } => {
+                // A reader of its own that starts from the committed position: what it finds is not consumed yet.
+                let mut rest = file::Source::open(run.outside.file_options(flow, path)).await?;
+                if !rest.poll(1, 1, Duration::ZERO).await?.messages.is_empty() {
+                    return Ok(false);
+                }
+                continue;
+            }
+        };
         let log = run.outside.log(connection)?;
         for topic in std::iter::once(topic.as_str()).chain(flow.source.retry.topics()) {
             let position = log.position(group, topic).await?;

@@ -47,7 +47,7 @@ pub struct Upload {
 impl Run for Upload {
     async fn run(&self, document: Document, env: &Env) -> (Verdict, Usage) {
         let verdict = match self.put(&document, env).await {
-            Ok((stored, Some(file))) => {
+            Ok((stored, file)) => {
                 if let (false, Some(file)) = (self.plan.keep, file) {
                     let here = document.meta.here.clone();
                     self.spent.lock().unwrap_or_else(PoisonError::into_inner).push((here, file));
@@ -115,7 +115,7 @@ impl Upload {
             ("bytes", json::integer(i64::try_from(bytes).unwrap_or(i64::MAX))),
             ("uploaded_at", json::text(&time::format_timestamp(self.clock.now()))),
         ]);
-        Ok((stored, file))
+        Ok((stored, Some(file)))
     }
 
     fn failed(&self, error: &Error) -> Failure {

@@ -92,6 +92,7 @@ impl Binding {
             ("url", Some(Text)),
             ("bytes", Some(Int64)),
             ("uploaded_at", Some(Timestamp)),
+            ("missing", Some(Bool)),
         ])
     }
 

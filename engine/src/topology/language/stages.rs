@@ -181,7 +181,8 @@ pub static UPLOAD: Shape = Shape {
         Key::new("bytes", Kind::Expression, "The length that was recorded at the download."),
         Key::new("sha256", Kind::Expression, "The checksum that was recorded at the download."),
         Key::new("keep", Kind::Bool, "Whether the file stays in the spool.").or("false"),
-        Key::new("missing", Kind::Choice(&["fail", "bind"]), "A file that is gone: a failure, or bound as `missing`.").or("fail"),
+        Key::new("missing", Kind::Choice(&["fail", "bind"]), "A file that is gone: a failure, or bound as `missing`.")
+            .or("fail"),
     ],
     one_of: &[],
 };
