@@ -3,3 +3,5 @@
 
 mod model;
 mod odd;
+#[cfg(test)]
+mod settings;

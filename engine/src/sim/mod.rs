@@ -103,6 +103,20 @@ impl Simulation {
         &self.topic
     }
 
+    /// The same world where nothing goes wrong and every answer of a route takes `latency`: for measurements.
+    #[must_use]
+    pub fn calm(mut self, latency: Duration) -> Self {
+        let latency = declaration::Latency { mean: declaration::Span(latency), ..Default::default() };
+        for route in &mut self.routes {
+            route.faults.clear();
+            route.latency = latency;
+        }
+        if let Some(files) = &mut self.files {
+            files.faults.clear();
+        }
+        self
+    }
+
     /// Takes an address (port 0: any that is free), so that the variables are known before anything is served. What is asked
     /// before [`Bound::start`] waits for it.
     pub async fn bind(self, listen: SocketAddr) -> Result<Bound> {

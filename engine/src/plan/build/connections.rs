@@ -119,7 +119,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Where nothing else can be taken, one half of a user name and password is a mistake.
+    /// One half of a user name and password is a mistake, unless an alternative to it is complete.
     fn auth(&mut self, reader: &Reader<'a>, last_resort: bool) -> Auth {
         let mut found = Vec::new();
         if let Some(basic) = reader.opt_object("basic") {
@@ -140,8 +140,12 @@ impl<'a> Builder<'a> {
         found.extend(reader.opt_text("bearer").filter(|t| !t.is_empty()).map(|t| Auth::Bearer(Secret(t.into()))));
         let alternatives =
             reader.items("first").iter().map(|node| Reader { node: Some(node), at: node.span, ..*reader });
-        let alternatives: Vec<Auth> = alternatives.map(|auth| self.auth(&auth, false)).collect();
-        found.extend(alternatives.into_iter().find(|auth| *auth != Auth::None));
+        let alternatives: Vec<Reader<'a>> = alternatives.collect();
+        match alternatives.iter().map(|auth| self.auth(auth, false)).find(|auth| *auth != Auth::None) {
+            Some(complete) => found.push(complete),
+            None if last_resort => alternatives.iter().for_each(|auth| drop(self.auth(auth, true))),
+            None => {}
+        }
         if found.len() > 1 {
             self.problem(
                 code::EXCLUSIVE,

@@ -104,6 +104,7 @@ const CASES: &[Case] = &[
     case("E0209", "name?: event.shop", "name?: event.shop, name: event.shop", "name:", "with and without `?`"),
     case("E0210", "username: app, password: \"${PASSWORD}\"", "username: app", "security", "needs `username` and `password`"),
     case("E0210", "auth: {first: [{token: \"${TOKEN:-}\"}, {bearer: \"${BEARER:-}\"}, {basic: {username: \"${NAME:-me}\", password: \"${PASSWORD}\"}}]}", "auth: {basic: {username: me, password: \"${NO:-}\"}}", "basic", "without a `password`"),
+    case("E0210", "password: \"${PASSWORD}\"}}]}", "password: \"${NO:-}\"}}]}", "basic", "without a `password`"),
     case("E0211", "heartbeat: 3000ms", "heartbeat: 30s", "heartbeat", "a third"),
     // Tables.
     case("E0301", "columns: [placed_at, total, shop]}", "columns: [placed_at, total, shop]}\n      b: {columns: [total]}", "total]", "in the group `shop` already"),
