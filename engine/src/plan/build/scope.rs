@@ -86,7 +86,7 @@ impl Binding {
     }
 
     pub(super) fn upload() -> Binding {
-        use ColumnType::{Int64, Text, Timestamp};
+        use ColumnType::{Bool, Int64, Text, Timestamp};
         Binding::fields(&[
             ("path", Some(Text)),
             ("url", Some(Text)),
