@@ -22,6 +22,9 @@ use crate::topology::Environment;
 /// Under `--sim` five minutes take 300 ms.
 const SIM_SCALE: f64 = 0.001;
 
+/// The file beside the account that holds the simulation's port.
+const PORT: &str = "port";
+
 /// Run a topology
 #[derive(clap::Args)]
 pub struct Args {
@@ -70,7 +73,7 @@ pub async fn run(args: Args, environment: Environment) -> Result<(), Failed> {
     let mut environment = environment;
     if args.sim {
         let simulation = load_simulation(&args.loading.topology)?;
-        let listening = simulation.bind(([127, 0, 0, 1], 0).into()).await?;
+        let listening = simulation.bind(simulation_address(&args.loading.data).await).await?;
         // What the simulation provides wins over the environment: a drill never reaches the real thing.
         environment = environment.overlay(listening.environment());
         bound = Some(listening);
@@ -100,8 +103,12 @@ pub async fn run(args: Args, environment: Environment) -> Result<(), Failed> {
             emit: Some(sim::Emit { producer: topic_log.producer().await?, log: topic_log.clone() }),
             rate: args.rate,
         };
+        let port = bound.address().port();
         match bound.start(options).await {
-            Ok(started) => simulation = Some(started),
+            Ok(started) => {
+                keep_port(&args.loading.data, port).await?;
+                simulation = Some(started);
+            }
             Err(error) => {
                 run.stop();
                 return Err(error.into());
@@ -109,6 +116,27 @@ pub async fn run(args: Args, environment: Environment) -> Result<(), Failed> {
         }
     }
     watch(run, simulation, &args, &*clock).await
+}
+
+/// Where the simulation listens: links that an earlier run gave out, and that still wait in topics, lead to its port. If that
+/// is taken, any other will do.
+async fn simulation_address(data: &Path) -> std::net::SocketAddr {
+    let kept = tokio::fs::read_to_string(data.join("sim").join(PORT)).await.ok();
+    let port: u16 = kept.and_then(|port| port.trim().parse().ok()).unwrap_or(0);
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    match tokio::net::TcpListener::bind(address).await {
+        Ok(_) => address,
+        Err(error) => {
+            tracing::warn!(%address, %error, "the simulation moves: links of an earlier run lead nowhere");
+            ([127, 0, 0, 1], 0).into()
+        }
+    }
+}
+
+async fn keep_port(data: &Path, port: u16) -> Result<(), Failed> {
+    let path = data.join("sim").join(PORT);
+    let kept = tokio::fs::write(&path, port.to_string()).await;
+    kept.map_err(|e| Failed::running(vec![format!("{}: {e}", path.display())]))
 }
 
 fn load_simulation(topology: &Path) -> Result<sim::Simulation, Failed> {
