@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Semaphore;
 
+use super::health::{Health, News};
 use super::{Classes, Http, Options, Request, Response, Wire};
 use crate::clock::{Clock, Micros};
 use crate::policy::{Backoff, Breaker, BreakerState, Permit, Random, Rate, Threshold, Verdict};
@@ -29,6 +30,8 @@ struct Shared {
     rate: Option<Mutex<Rate>>,
     jitter: Mutex<Random>,
     counts: Counts,
+    name: String,
+    health: Mutex<Health>,
 }
 
 #[derive(Default)]
@@ -85,6 +88,8 @@ impl Client {
                 rate: options.rate.map(|(per_second, burst)| Mutex::new(Rate::new(per_second, burst))),
                 jitter: Mutex::new(Random::new(seed)),
                 counts: Counts::default(),
+                name: if options.name.is_empty() { crate::redact::redact(&options.url).into_owned() } else { options.name.clone() },
+                health: Mutex::default(),
                 clock,
             }),
         }
@@ -160,15 +165,31 @@ impl Shared {
             self.classes.judge(request, &response, self.clock.now())?;
             Ok(response)
         });
-        trial.settle(match &result {
+        let opened = trial.settle(match &result {
             Ok(_) => Verdict::Success,
             Err(error) if matches!(error.category, Category::Transient | Category::Unknown) => Verdict::Failure,
             Err(_) => Verdict::Neutral,
         });
+        self.tell(result.as_ref().map(|_| ()), opened);
         if let Ok(response) = &result {
             add(&self.counts.bytes, response.body.len() as u64);
         }
         result
+    }
+
+    /// Says what is new about the API as a whole.
+    fn tell(&self, result: std::result::Result<(), &Error>, opened: bool) {
+        let news = lock(&self.health).record(result, opened, self.clock.now());
+        let (name, error) = (&self.name, result.err());
+        match (news, error) {
+            (Some(News::Refused), Some(error)) => tracing::warn!("connection {name}: credentials refused: {error}"),
+            (Some(News::Unreachable), Some(error)) => tracing::warn!("connection {name}: cannot be reached: {error}; it is tried again"),
+            (Some(News::Down), Some(error)) => {
+                tracing::warn!("connection {name}: too many failures, calls pause and are tried again; the last: {error}");
+            }
+            (Some(News::Well), _) => tracing::info!("connection {name}: answers again"),
+            _ => {}
+        }
     }
 
     fn rejected(&self, request: &Request, remaining: std::time::Duration) -> Error {
@@ -187,8 +208,9 @@ struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    fn settle(&mut self, verdict: Verdict) {
-        let Some(permit) = self.permit.take() else { return };
+    /// Gives the permit back. Returns whether the breaker opened over it.
+    fn settle(&mut self, verdict: Verdict) -> bool {
+        let Some(permit) = self.permit.take() else { return false };
         let now: Micros = self.shared.clock.now();
         let mut breaker = lock(&self.shared.breaker);
         let before = breaker.state();
@@ -197,8 +219,9 @@ impl Trial<'_> {
         drop(breaker);
         self.shared.counts.under_way.fetch_sub(1, Ordering::Relaxed);
         if before != after {
-            tracing::warn!(?before, ?after, "circuit breaker");
+            tracing::debug!(connection = self.shared.name, ?before, ?after, "circuit breaker");
         }
+        before == BreakerState::Closed && after == BreakerState::Open
     }
 }
 

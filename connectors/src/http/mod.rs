@@ -11,6 +11,7 @@
 
 mod classify;
 mod client;
+mod health;
 mod scripted;
 mod wire;
 
@@ -66,6 +67,8 @@ impl fmt::Debug for Auth {
 /// An API and how to treat it.
 #[derive(Clone)]
 pub struct Options {
+    /// What log lines call it; where that is empty, its URL.
+    pub name: String,
     /// What paths are appended to, without query.
     pub url: String,
     /// How it knows us.
@@ -96,6 +99,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Options {
+            name: String::new(),
             url: String::new(),
             auth: Auth::None,
             headers: BTreeMap::new(),
@@ -115,6 +119,7 @@ impl Default for Options {
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
+            .field("name", &self.name)
             .field("url", &crate::redact::redact(&self.url))
             .field("auth", &self.auth)
             .field("headers", &self.headers.keys().collect::<Vec<_>>())

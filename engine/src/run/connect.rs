@@ -89,7 +89,7 @@ impl Outside {
                 self.logs.insert(name.to_owned(), open_log(kafka, &options.data, clock()).await?);
             }
             Some(Connection::Http(api)) => {
-                let client = Client::new(&http_options(api), clock())?;
+                let client = Client::new(&http_options(name, api), clock())?;
                 self.clients.insert(name.to_owned(), (client, api.concurrency));
             }
             Some(Connection::Web(web)) => {
@@ -469,9 +469,10 @@ fn kafka_options(kafka: &plan::Kafka, brokers: &str) -> kafka::Options {
     }
 }
 
-fn http_options(api: &plan::Http) -> http::Options {
+fn http_options(name: &str, api: &plan::Http) -> http::Options {
     let defaults = http::Options::default();
     http::Options {
+        name: name.to_owned(),
         url: api.url.clone(),
         auth: match &api.auth {
             plan::Auth::None => http::Auth::None,

@@ -1,0 +1,46 @@
+//! The ClaimX topology as a whole: the program runs it, and what it leaves is compared with what must be there.
+
+mod api;
+mod crash;
+// mod edit;
+mod odd;
+mod simulation;
+mod topics;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::model::account::Account;
+use crate::model::claimx::{Options, expect};
+use crate::model::compare;
+use crate::program::topologies;
+
+fn topology() -> PathBuf {
+    topologies().join("claimx.yaml")
+}
+
+/// Fails with what differs between the tables in `data` and what the account in `data` implies.
+async fn assert_tables_agree(data: &Path) {
+    let account = Account::read(&data.join("sim")).expect("an account");
+    assert!(!account.emitted.is_empty() && !account.answers.is_empty(), "an empty account proves nothing");
+    let differences = compare::folder(&expect(&account, &Options::default()), &data.join("tables"), 20).await.unwrap();
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+/// The content of every file below `folder`, by its path there.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(&next) else { continue };
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().to_string_lossy().into_owned();
+                found.insert(name, std::fs::read(&path).unwrap());
+            }
+        }
+    }
+    found
+}

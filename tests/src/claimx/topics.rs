@@ -1,0 +1,56 @@
+//! The topics of a run, while no program has them open.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use connectors::clock::SystemClock;
+use connectors::embedded;
+use connectors::log::{Log, Message, Record, TopicSpec};
+
+/// The topics in `data`.
+pub struct Topics(embedded::Log);
+
+impl Topics {
+    /// Opens them.
+    pub async fn open(data: &Path) -> Self {
+        let clock = Arc::new(SystemClock::new(1.0));
+        Topics(embedded::Log::open(data.join("topics"), embedded::Options::default(), clock).await.unwrap())
+    }
+
+    /// Every message of a topic.
+    pub async fn all(&self, topic: &str) -> Vec<Message> {
+        let mut messages = Vec::new();
+        for bounds in self.0.bounds(topic).await.unwrap() {
+            let mut next = bounds.low;
+            while next < bounds.high {
+                let read = self.0.read(topic, bounds.partition, next, 1000).await.unwrap();
+                next = read.last().expect("an offset below the end has a message").offset + 1;
+                messages.extend(read);
+            }
+        }
+        messages
+    }
+
+    /// How many messages a topic holds.
+    pub async fn count(&self, topic: &str) -> usize {
+        self.all(topic).await.len()
+    }
+
+    /// The names of all topics.
+    pub async fn names(&self) -> Vec<String> {
+        self.0.topics().await.unwrap()
+    }
+
+    /// Writes messages: keys decide partitions, and within one the order is kept.
+    pub async fn write(&self, topic: &str, messages: Vec<(Option<String>, String)>) {
+        self.0.create(&[TopicSpec { name: topic.to_owned(), partitions: 4 }]).await.unwrap();
+        let record = |(key, payload): (Option<String>, String)| Record {
+            topic: topic.into(),
+            key: key.map(Bytes::from),
+            payload: Bytes::from(payload),
+            headers: Vec::new(),
+        };
+        self.0.producer().await.unwrap().send(messages.into_iter().map(record).collect()).await.unwrap();
+    }
+}

@@ -1,0 +1,164 @@
+//! The program under test, run as a person runs it: as a process, by its command line, on a folder.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A run that takes longer hangs. Far beyond what a run needs, because machines are slow in many ways.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// The topology of the domain.
+pub fn topologies() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../topologies")
+}
+
+/// The binary that was built with these tests: `target/PROFILE/engine`, where this executable is in `target/PROFILE/deps`.
+fn binary() -> PathBuf {
+    let test = std::env::current_exe().expect("the test's own path");
+    let folder = test.ancestors().nth(2).expect("a test is in target/PROFILE/deps");
+    let engine = folder.join(format!("engine{}", std::env::consts::EXE_SUFFIX));
+    assert!(engine.exists(), "{} is not there: `cargo build` makes it", engine.display());
+    engine
+}
+
+/// One run of the program.
+#[derive(Clone, Debug, Default)]
+pub struct Engine {
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit status; none if it was killed.
+    pub status: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Engine {
+    /// `engine VERB`.
+    pub fn new(verb: &str) -> Self {
+        Engine { arguments: vec![verb.to_owned()], environment: Vec::new() }
+    }
+
+    /// `engine run TOPOLOGY --data DATA`.
+    pub fn run(topology: &Path, data: &Path) -> Self {
+        Engine::new("run").arg(topology.display()).arg("--data").arg(data.display())
+    }
+
+    /// The simulated run of a topology.
+    pub fn simulate(topology: &Path, data: &Path, seed: u64, events: u64) -> Self {
+        Engine::run(topology, data).arg("--sim").arg("--seed").arg(seed).arg("--events").arg(events)
+    }
+
+    /// One more argument.
+    #[must_use]
+    pub fn arg(mut self, argument: impl ToString) -> Self {
+        self.arguments.push(argument.to_string());
+        self
+    }
+
+    /// A variable of the environment, which is empty otherwise.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl ToString) -> Self {
+        self.environment.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Starts it; what it says goes into the files `out` and `err` of `folder`.
+    pub fn start(&self, folder: &Path) -> Started {
+        let [out, err] = ["out", "err"].map(|name| folder.join(name));
+        let file = |path: &Path| std::fs::File::create(path).expect("a file for what the program says");
+        let child = Command::new(binary())
+            .args(&self.arguments)
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(file(&out))
+            .stderr(file(&err))
+            .spawn()
+            .expect("the program starts");
+        Started { child, out, err }
+    }
+
+    /// Runs it to its end.
+    pub fn finish(&self) -> Ended {
+        let folder = tempfile::tempdir().expect("a folder");
+        self.start(folder.path()).finish()
+    }
+}
+
+/// A program that runs. It is killed when this is dropped.
+pub struct Started {
+    child: Child,
+    out: PathBuf,
+    err: PathBuf,
+}
+
+impl Started {
+    /// Waits until `done` says so or the program has ended. Returns whether it still runs.
+    pub fn wait_until(&mut self, mut done: impl FnMut() -> bool) -> bool {
+        let begun = Instant::now();
+        loop {
+            if self.child.try_wait().expect("the program's state").is_some() {
+                return false;
+            }
+            if done() {
+                return true;
+            }
+            if begun.elapsed() > PATIENCE {
+                let _ = self.child.kill();
+                panic!("the program hangs; it said:\n{}", tail(&read(&self.err)));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// What it has said on standard error so far.
+    pub fn said(&self) -> String {
+        read(&self.err)
+    }
+
+    /// Waits for its end.
+    pub fn finish(mut self) -> Ended {
+        self.wait_until(|| false);
+        let status = self.child.wait().expect("the program's status").code();
+        Ended { status, out: read(&self.out), err: read(&self.err) }
+    }
+
+    /// Kills it, as a machine that loses its power would.
+    pub fn kill(mut self) {
+        self.child.kill().expect("the program can be killed");
+        self.child.wait().expect("the program is gone");
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Ended {
+    /// Fails unless it ended with `status`.
+    #[track_caller]
+    pub fn expect(self, status: i32) -> Self {
+        assert_eq!(self.status, Some(status), "{}\n{}", self.out, tail(&self.err));
+        self
+    }
+}
+
+fn read(path: &Path) -> String {
+    String::from_utf8_lossy(&std::fs::read(path).expect("what the program said")).into_owned()
+}
+
+fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}
