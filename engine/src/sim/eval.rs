@@ -16,14 +16,23 @@ const DEPTH: u8 = 64;
 /// How often things happened, by what they happened to. It decides which attempt of a call this is; when it is full it
 /// starts again, which only repeats the draws of first attempts.
 #[derive(Debug, Default)]
-pub(super) struct Counts(Mutex<HashMap<String, u64>>);
+pub(super) struct Counts {
+    by: Mutex<HashMap<String, u64>>,
+    first: u64,
+}
 
 impl Counts {
     const MOST: usize = 500_000;
 
+    /// The counts of a run on a folder that `runs` runs have used before: their attempts count, so that a call that fails
+    /// does not fail again because the process was started again.
+    pub(super) fn after(runs: u64) -> Self {
+        Counts { first: runs.saturating_mul(1000), ..Counts::default() }
+    }
+
     /// How often `what` happened before, and counts it once more.
     pub(super) fn next(&self, what: &str) -> u64 {
-        let mut counts = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut counts = self.by.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if counts.len() >= Self::MOST {
             counts.clear();
         }
@@ -33,8 +42,8 @@ impl Counts {
                 *count - 1
             }
             None => {
-                counts.insert(what.to_owned(), 1);
-                0
+                counts.insert(what.to_owned(), self.first + 1);
+                self.first
             }
         }
     }

@@ -207,8 +207,8 @@ impl Bound {
         let mut simulation = self.simulation;
         simulation.world.draw = draw::Draw::of(seed);
         let simulation = Arc::new(simulation);
-        let open = move || Account::open(&account_dir, seed);
-        let account = tokio::task::spawn_blocking(open)
+        let open = move || Ok((Account::open(&account_dir, seed)?, earlier_runs(&account_dir)?));
+        let (account, runs) = tokio::task::spawn_blocking(open)
             .await
             .map_err(|e| Error::permanent(format!("opening the account: {e}")))??;
         let progress = Arc::new(Progress::default());
@@ -232,7 +232,7 @@ impl Bound {
             url,
             clock,
             account,
-            counts: eval::Counts::default(),
+            counts: eval::Counts::after(runs),
             calls: AtomicU64::new(0),
             files: AtomicU64::new(0),
         });
@@ -252,6 +252,15 @@ impl Bound {
         .abort_handle();
         Ok(Running { address: self.address, environment, topic, simulation, progress, server, stop, serving, emitting })
     }
+}
+
+/// How many runs used this folder before; counts this one.
+fn earlier_runs(folder: &Path) -> Result<u64> {
+    let file = folder.join("runs");
+    let runs = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0u64);
+    let kept = std::fs::write(&file, (runs + 1).to_string());
+    kept.map_err(|e| Error::permanent(format!("{}: {e}", file.display())))?;
+    Ok(runs)
 }
 
 /// A simulation at work.
