@@ -174,6 +174,6 @@ async fn a_file_in_place_of_the_topic_gives_the_same_table() {
         let summary = drain(folder.path(), "orders.yaml", "").await;
         assert_eq!(summary.tables.iter().map(|(_, rows, _)| *rows).collect::<Vec<_>>(), [1]);
     }
-    let positions = std::fs::read_to_string(folder.path().join("data/positions/orders/orders.json")).unwrap();
+    let positions = std::fs::read_to_string(folder.path().join("data/positions/orders.orders.json")).unwrap();
     assert!(positions.contains("orders.jsonl"), "{positions}");
 }
