@@ -5,3 +5,5 @@
 mod dependencies;
 mod rules;
 mod source;
+
+pub use source::files;
