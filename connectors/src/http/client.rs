@@ -88,7 +88,11 @@ impl Client {
                 rate: options.rate.map(|(per_second, burst)| Mutex::new(Rate::new(per_second, burst))),
                 jitter: Mutex::new(Random::new(seed)),
                 counts: Counts::default(),
-                name: if options.name.is_empty() { crate::redact::redact(&options.url).into_owned() } else { options.name.clone() },
+                name: if options.name.is_empty() {
+                    crate::redact::redact(&options.url).into_owned()
+                } else {
+                    options.name.clone()
+                },
                 health: Mutex::default(),
                 clock,
             }),
@@ -183,9 +187,13 @@ impl Shared {
         let (name, error) = (&self.name, result.err());
         match (news, error) {
             (Some(News::Refused), Some(error)) => tracing::warn!("connection {name}: credentials refused: {error}"),
-            (Some(News::Unreachable), Some(error)) => tracing::warn!("connection {name}: cannot be reached: {error}; it is tried again"),
+            (Some(News::Unreachable), Some(error)) => {
+                tracing::warn!("connection {name}: cannot be reached: {error}; it is tried again")
+            }
             (Some(News::Down), Some(error)) => {
-                tracing::warn!("connection {name}: too many failures, calls pause and are tried again; the last: {error}");
+                tracing::warn!(
+                    "connection {name}: too many failures, calls pause and are tried again; the last: {error}"
+                );
             }
             (Some(News::Well), _) => tracing::info!("connection {name}: answers again"),
             _ => {}

@@ -84,9 +84,21 @@ mod tests {
         let s = 1_000_000;
         let cases: [&[(Result<(), &Error>, bool, Micros, Option<News>)]; 6] = [
             &[(Ok(()), false, 0, None), (Err(&lost), false, s, None), (Err(&busy), true, s, Some(News::Down))],
-            &[(Err(&lost), false, 0, Some(News::Unreachable)), (Err(&lost), false, s, None), (Ok(()), false, s, Some(News::Well))],
-            &[(Err(&refused), false, 0, Some(News::Refused)), (Err(&refused), false, s, None), (Err(&busy), false, s, None)],
-            &[(Err(&refused), false, 0, Some(News::Refused)), (Err(&absent), false, s, Some(News::Well)), (Ok(()), false, s, None)],
+            &[
+                (Err(&lost), false, 0, Some(News::Unreachable)),
+                (Err(&lost), false, s, None),
+                (Ok(()), false, s, Some(News::Well)),
+            ],
+            &[
+                (Err(&refused), false, 0, Some(News::Refused)),
+                (Err(&refused), false, s, None),
+                (Err(&busy), false, s, None),
+            ],
+            &[
+                (Err(&refused), false, 0, Some(News::Refused)),
+                (Err(&absent), false, s, Some(News::Well)),
+                (Ok(()), false, s, None),
+            ],
             // What comes and goes is told once a minute.
             &[
                 (Err(&busy), true, 0, Some(News::Down)),

@@ -114,7 +114,8 @@ async fn serve(mut stream: TcpStream, state: Arc<State>) {
         Some(Fault::Reset) => (0, Some("reset")),
         Some(Fault::Hang) => (0, Some("timeout")),
     };
-    let line = json!({"at": at.to_rfc3339(), "method": method, "path": path, "status": status, "body": body, "fault": name});
+    let line =
+        json!({"at": at.to_rfc3339(), "method": method, "path": path, "status": status, "body": body, "fault": name});
     state.account.lock().unwrap().push(line);
     let text = body.to_string();
     let wait = if status == 429 { "retry-after: 1\r\n" } else { "" };
@@ -125,7 +126,9 @@ async fn serve(mut stream: TcpStream, state: Arc<State>) {
     let sent = match fault {
         Some(Fault::Hang) => return tokio::time::sleep(Duration::from_secs(3600)).await,
         Some(Fault::Reset) => stream.set_zero_linger(),
-        Some(Fault::Truncated) => stream.write_all(&[head.as_bytes(), &text.as_bytes()[..text.len() / 2]].concat()).await,
+        Some(Fault::Truncated) => {
+            stream.write_all(&[head.as_bytes(), &text.as_bytes()[..text.len() / 2]].concat()).await
+        }
         _ => stream.write_all(&[head.as_bytes(), text.as_bytes()].concat()).await,
     };
     // Whoever asked may be gone.
@@ -157,7 +160,8 @@ async fn read(stream: &mut TcpStream) -> Option<(String, Value)> {
     loop {
         if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-            let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+            let length =
+                head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
             let body = bytes.get(end + 4..)?;
             if body.len() >= length.unwrap_or(0) {
                 return Some((head, serde_json::from_slice(body).unwrap_or_default()));

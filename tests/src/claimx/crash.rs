@@ -14,7 +14,8 @@ fn progress(data: &Path) -> usize {
     let lines = |name: &str| {
         std::fs::read(data.join("sim").join(name)).map_or(0, |text| text.iter().filter(|byte| **byte == b'\n').count())
     };
-    let commits = |table: std::fs::DirEntry| std::fs::read_dir(table.path().join("_delta_log")).map_or(0, Iterator::count);
+    let commits =
+        |table: std::fs::DirEntry| std::fs::read_dir(table.path().join("_delta_log")).map_or(0, Iterator::count);
     let tables = std::fs::read_dir(data.join("tables")).map_or(0, |tables| tables.flatten().map(commits).sum());
     lines("emitted.jsonl") + lines("answers.jsonl") + lines("files.jsonl") + 20 * tables
 }

@@ -44,8 +44,11 @@ async fn every_odd_message_ends_as_it_must() {
     }
     let api = Api::start(([127, 0, 0, 1], 0).into(), &answers, 30).await;
 
-    let payloads: Vec<String> =
-        messages.iter().map(|line| payload(&line["payload"])).chain(asked.iter().map(|line| payload(&line["event"]))).collect();
+    let payloads: Vec<String> = messages
+        .iter()
+        .map(|line| payload(&line["payload"]))
+        .chain(asked.iter().map(|line| payload(&line["event"])))
+        .collect();
     // What has one id stays in its order.
     let keyed = |text: &String| (door::event(&json!(text)).ok().map(|event| event.id), text.clone());
     let twice: Vec<_> = payloads.iter().chain(&payloads).map(keyed).collect();
@@ -97,7 +100,9 @@ fn row<'t>(rows: &'t [Map<String, Value>], column: &str, value: &str) -> Option<
 fn as_written_at_the_door(line: &Value, tables: &BTreeMap<&str, Vec<Map<String, Value>>>) -> Vec<String> {
     let Some(event) = line["expect"]["event"].as_object() else { return Vec::new() };
     let (name, id) = (&line["name"], event["event_id"].as_str().unwrap());
-    let Some(found) = row(&tables["claimx_events"], "event_id", id) else { return vec![format!("{name}: no event {id}")] };
+    let Some(found) = row(&tables["claimx_events"], "event_id", id) else {
+        return vec![format!("{name}: no event {id}")];
+    };
     let mut wrong = Vec::new();
     for (column, value) in event {
         if found[column] != *value {
@@ -180,11 +185,16 @@ async fn conserved(
 ) -> Vec<String> {
     let ids: BTreeSet<&String> = sent.iter().filter_map(|(id, _)| id.as_ref()).collect();
     let dead = sent.iter().filter(|(id, _)| id.is_none()).count();
-    let lost: usize = messages.iter().map(|line| &line["expect"]["ends"]).chain(asked.iter().map(|line| &line["ends"]))
+    let lost: usize = messages
+        .iter()
+        .map(|line| &line["expect"]["ends"])
+        .chain(asked.iter().map(|line| &line["ends"]))
         .filter(|end| **end == "failed_permanent")
         .count();
     let mut counts = BTreeMap::new();
-    for topic in ["events.raw", "events.dlq", "enrichment.pending", "enrichment.dlq", "downloads.pending", "downloads.dlq"] {
+    for topic in
+        ["events.raw", "events.dlq", "enrichment.pending", "enrichment.dlq", "downloads.pending", "downloads.dlq"]
+    {
         counts.insert(topic, topics.count(&format!("claimx.{topic}")).await);
     }
     let links = tables["claimx_attachment_metadata"].iter().filter(|row| !row["full_download_link"].is_null()).count();

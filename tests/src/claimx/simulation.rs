@@ -58,7 +58,11 @@ async fn assert_files_agree(data: &Path) {
         let bytes = stored.remove(path).unwrap_or_else(|| panic!("{path} is not in the store"));
         let served = &served[&address(row["download_url"].as_str().unwrap())];
         let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!((served["bytes"].as_u64(), &served["sha256"]), (Some(bytes.len() as u64), &Value::from(sha256)), "{path}");
+        assert_eq!(
+            (served["bytes"].as_u64(), &served["sha256"]),
+            (Some(bytes.len() as u64), &Value::from(sha256)),
+            "{path}"
+        );
         assert_eq!(row["bytes_downloaded"].as_u64(), Some(bytes.len() as u64), "{path}");
     }
     assert!(stored.is_empty(), "files without a row: {:?}", stored.keys());
