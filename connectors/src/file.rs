@@ -134,8 +134,8 @@ impl log::Source for Source {
     }
 
     async fn committed(&mut self) -> Result<Position> {
-        let offset = |topic: &Arc<str>| i64::try_from(*self.committed.get(&**topic)?).ok();
-        Ok(self.files.keys().filter_map(|topic| Some(((topic.clone(), 0), offset(topic)?))).collect())
+        let offset = |topic: &str| self.committed.get(topic).and_then(|at| i64::try_from(*at).ok()).unwrap_or(0);
+        Ok(self.files.keys().map(|topic| ((topic.clone(), 0), offset(topic))).collect())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Topics inside one process: what the memory log and the embedded log share.
 //!
 //! A [`Store`] keeps records and positions; this module adds everything that makes a log of it: the partition of a key
-//! ([`partition`]), groups whose members share the partitions ([`group`]), delayed topics, and polls that sleep until
+//! (`partition`), groups whose members share the partitions (`group`), delayed topics, and polls that sleep until
 //! something was written. So the in-memory double cannot drift from the durable log: they differ in the store alone.
 //!
 //! Guarantees: one write is atomic and durable when it returns; messages of a partition are delivered in offset order;

@@ -1,9 +1,9 @@
 //! `engine validate`: whether a topology would start, and everything that is wrong with it. Nothing is connected.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::Failed;
-
 use crate::topology::{Diagnostics, Environment, load};
 
 /// What a check found.
@@ -59,6 +59,9 @@ pub struct Args {
     /// The folder that `{data}` stands for
     #[arg(long, default_value = "data", value_name = "DIR")]
     data: PathBuf,
+    /// Print what was found as JSON on standard output, a line for each topology
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs `engine validate`. What it accepts, starts.
@@ -66,7 +69,12 @@ pub fn run(args: &Args, environment: &Environment) -> Result<(), Failed> {
     let mut broken = 0;
     for file in &args.files {
         let checked = check(file, environment, &args.data);
-        eprint!("{}", checked.render());
+        if args.json {
+            writeln!(std::io::stdout().lock(), "{}", checked.to_json())
+                .map_err(|e| Failed::running(vec![format!("standard output: {e}")]))?;
+        } else {
+            eprint!("{}", checked.render());
+        }
         broken += usize::from(!checked.starts);
     }
     if broken == 0 { Ok(()) } else { Err(Failed::usage(format!("{broken} of {} files cannot run", args.files.len()))) }

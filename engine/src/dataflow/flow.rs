@@ -162,16 +162,16 @@ pub fn start(topology: &str, flow: plan::Flow, connected: Connected, workers: us
         runtime: Handle::current(),
         plan: flow,
     });
-    let poller = tokio::spawn(poller::run(
-        connected.source,
+    let poller = tokio::spawn(poller::run(poller::Poller {
+        source: connected.source,
         batches,
-        commits_seen,
-        control.clone(),
+        commits: commits_seen,
+        control: control.clone(),
         wake,
         clock,
-        shared.runs.values().cloned().collect(),
-        name.clone(),
-    ));
+        stages: shared.runs.values().cloned().collect(),
+        name: name.clone(),
+    }));
     let worker = std::thread::Builder::new()
         .name(format!("flow {name}"))
         .spawn(move || {

@@ -20,7 +20,7 @@ use super::control::{Control, Stats};
 use super::source::Wake;
 use super::wire::{Delivered, Held, Note};
 use super::{Builder, Capability, Stream};
-use crate::expr::{Env, Expr};
+use crate::expr::{Env, Expr, Present};
 use crate::plan::{Input, Place};
 use crate::stage::message::Reader;
 use crate::stage::{Apply, Document, Failure, Run, Usage, Verdict};
@@ -31,7 +31,7 @@ pub struct Surroundings {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Answers `present(table, key)`.
-    pub present: Option<Arc<dyn Fn(&str, &crate::expr::Json) -> bool + Send + Sync>>,
+    pub present: Option<Present>,
 }
 
 impl Surroundings {

@@ -33,17 +33,29 @@ pub struct Batch {
     pub revoked: Vec<Partition>,
 }
 
+/// What the poller needs.
+pub struct Poller {
+    /// What it polls, and commits to.
+    pub source: Box<dyn Source>,
+    /// Takes what was read.
+    pub batches: mpsc::Sender<Batch>,
+    /// The newest position that is durable.
+    pub commits: watch::Receiver<Position>,
+    /// Shared with whoever started the flow.
+    pub control: Arc<Control>,
+    /// Wakes the source operator.
+    pub wake: Arc<Wake>,
+    /// Pauses between tries.
+    pub clock: Arc<dyn Clock>,
+    /// Stages that hear of each commit.
+    pub stages: Vec<Arc<dyn Run>>,
+    /// The flow's name.
+    pub name: String,
+}
+
 /// Runs until the flow is told to stop and nothing more is committed: that is, until `commits` is closed.
-pub async fn run(
-    mut source: Box<dyn Source>,
-    batches: mpsc::Sender<Batch>,
-    mut commits: watch::Receiver<Position>,
-    control: Arc<Control>,
-    wake: Arc<Wake>,
-    clock: Arc<dyn Clock>,
-    stages: Vec<Arc<dyn Run>>,
-    name: String,
-) {
+pub async fn run(poller: Poller) {
+    let Poller { mut source, batches, mut commits, control, wake, clock, stages, name } = poller;
     let mut pause = Duration::from_millis(100);
     let mut batches = Some(batches);
     let mut refused = false;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use connectors::clock::Clock;
 use connectors::http::Client;
-use connectors::log::{Gate, Log, Message, Producer, Subscription, TopicSpec};
+use connectors::log::{Gate, Log, Message, Producer, Source as _, Subscription, TopicSpec};
 use connectors::spool::{Directory, Spool};
 use connectors::store::Store;
 use connectors::table::{Table, Transactions};
@@ -18,6 +18,7 @@ use indexmap::{IndexMap, IndexSet};
 use super::{Local, Options};
 use crate::dataflow::flow::{Connected, OpenTable};
 use crate::dataflow::operators::Surroundings;
+use crate::expr::Present;
 use crate::plan::{self, Connection, Flow, Plan, SourceKind, StageKind};
 use crate::stage::Run;
 use crate::stage::call::Caller;
@@ -278,20 +279,25 @@ impl Outside {
     /// committed for resumes at its beginning, and rows of it must not be taken for seen.
     async fn resume(&self, flow: &Flow) -> Result<Transactions> {
         let mut resume = Transactions::new();
+        let application = |topic: &str, partition: i32| format!("{}/{}/{topic}-{partition}", self.topology, flow.name);
+        if let SourceKind::File { path } = &flow.source.kind {
+            let committed = file::Source::open(self.file_options(flow, path)).await?.committed().await?;
+            resume.extend(committed.into_iter().map(|((topic, partition), at)| (application(&topic, partition), at)));
+        }
         if let SourceKind::Topic { connection, topic, group } = &flow.source.kind {
             let log = self.log(connection)?;
             for topic in std::iter::once(topic.as_str()).chain(flow.source.retry.topics()) {
                 let position = log.position(group, topic).await?;
                 for bounds in log.bounds(topic).await? {
                     let at = position.get(&bounds.partition).copied().unwrap_or(0);
-                    resume.insert(format!("{}/{}/{topic}-{}", self.topology, flow.name, bounds.partition), at);
+                    resume.insert(application(topic, bounds.partition), at);
                 }
             }
         }
         Ok(resume)
     }
 
-    fn present(&self) -> Arc<dyn Fn(&str, &crate::expr::Json) -> bool + Send + Sync> {
+    fn present(&self) -> Present {
         let known: BTreeMap<String, Arc<Presence>> =
             self.tables.iter().filter_map(|(n, t)| Some((n.clone(), t.presence.clone()?))).collect();
         Arc::new(move |table, key| known.get(table).is_some_and(|p| p.contains(&key_text(key))))
@@ -439,7 +445,7 @@ fn gate(clock: Arc<dyn Clock>) -> Gate {
     })
 }
 
-fn local_path(url: &str) -> Result<std::path::PathBuf> {
+fn local_path(url: &str) -> Result<PathBuf> {
     match url.strip_prefix("file://").or((!url.contains("://")).then_some(url)) {
         Some(path) => Ok(path.into()),
         None => Err(Error::permanent("a spool is a folder of this machine").hint("use a path or a file:// url")),
@@ -495,7 +501,6 @@ fn http_options(name: &str, api: &plan::Http) -> http::Options {
             cooldown: api.breaker.cooldown,
             trials: api.breaker.trials,
             successes: api.breaker.successes,
-            ..defaults.breaker
         },
         rate: api.rate,
         classify: api.classify.clone(),

@@ -1,9 +1,9 @@
 //! The simulation: events on a topic, an API that answers about them and files to fetch, all declared in YAML, so that a
 //! topology runs whole on one machine and what it made can be checked.
 //!
-//! - *Entities* are the things that events and answers are about. Their attributes are [trees](tree) of generators, drawn
+//! - *Entities* are the things that events and answers are about. Their attributes are trees of generators, drawn
 //!   from a hash of the seed, the kind and the number: nothing is stored, and every answer about a thing agrees with every
-//!   event about it. A [pool](world) grows with the events; children belong to a parent.
+//!   event about it. A pool grows with the events; children belong to a parent.
 //! - *Events* are typed by weight, pick an entity and are written as a tree that sees `event.index`, `event.at`, `event.type`,
 //!   `event.id`, `event.fields` and the entity with all it belongs to. Some are sent again. Event `i` is a function of the seed
 //!   and `i`; simulated time never looks at a clock.
@@ -11,7 +11,7 @@
 //!   `path`, `query`, `body`, the entities and what `let` declares.
 //! - *Files* have bytes that are a function of the seed and the address; links are signed, and expire on the run's clock.
 //! - *Faults* are declared with rates for the server, a route or the files, and drawn for each attempt.
-//! - The [account] in the run's directory says what was emitted, answered and served.
+//! - The account in the run's directory says what was emitted, answered and served.
 //! - *Expectations* say which rows the events imply. They are computed from the generator alone, by no code that a topology
 //!   runs through.
 //!

@@ -14,6 +14,9 @@
 //! assert_eq!(problems.items[2].help.as_deref(), Some("did you mean `source`?"));
 //! ```
 
+// A problem is a large value, and ends the loading: it is returned once for a file, so its size costs nothing.
+#![allow(clippy::result_large_err)]
+
 use std::path::Path;
 
 use crate::plan::{self, Plan};

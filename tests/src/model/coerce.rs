@@ -175,7 +175,7 @@ fn query(url: &str) -> impl Iterator<Item = (&str, &str)> {
 pub fn expiry(url: &str) -> Option<i64> {
     let value = |name: &str| query(url).find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
     if let (Some(signed), Some(lifetime)) = (value("systemDate"), value("expires")) {
-        return Some((signed.parse::<i64>().ok()?.checked_add(lifetime.parse().ok()?)?).checked_mul(1000)?);
+        return signed.parse::<i64>().ok()?.checked_add(lifetime.parse().ok()?)?.checked_mul(1000);
     }
     let signed = NaiveDateTime::parse_from_str(value("X-Amz-Date")?, "%Y%m%dT%H%M%SZ").ok()?;
     Some(signed.and_utc().timestamp_micros() + value("X-Amz-Expires")?.parse::<i64>().ok()? * 1_000_000)
