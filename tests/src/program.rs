@@ -12,14 +12,8 @@ pub fn topologies() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../topologies")
 }
 
-/// The binary that was built with these tests: `target/PROFILE/engine`, where this executable is in `target/PROFILE/deps`.
-fn binary() -> PathBuf {
-    let test = std::env::current_exe().expect("the test's own path");
-    let folder = test.ancestors().nth(2).expect("a test is in target/PROFILE/deps");
-    let engine = folder.join(format!("engine{}", std::env::consts::EXE_SUFFIX));
-    assert!(engine.exists(), "{} is not there: `cargo build` makes it", engine.display());
-    engine
-}
+/// The program, built together with these tests.
+const BINARY: &str = env!("CARGO_BIN_EXE_engine-under-test");
 
 /// One run of the program.
 #[derive(Clone, Debug, Default)]
@@ -73,7 +67,7 @@ impl Engine {
     pub fn start(&self, folder: &Path) -> Started {
         let [out, err] = ["out", "err"].map(|name| folder.join(name));
         let file = |path: &Path| std::fs::File::create(path).expect("a file for what the program says");
-        let child = Command::new(binary())
+        let child = Command::new(BINARY)
             .args(&self.arguments)
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
@@ -116,11 +110,6 @@ impl Started {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-    }
-
-    /// What it has said on standard error so far.
-    pub fn said(&self) -> String {
-        read(&self.err)
     }
 
     /// Waits for its end.

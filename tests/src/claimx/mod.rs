@@ -2,8 +2,9 @@
 
 mod api;
 mod crash;
-// mod edit;
+mod edit;
 mod odd;
+mod outside;
 mod simulation;
 mod topics;
 

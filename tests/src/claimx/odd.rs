@@ -28,7 +28,7 @@ fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn every_odd_message_ends_as_it_must() {
     let data = tempfile::tempdir().unwrap();
     let data = data.path();
