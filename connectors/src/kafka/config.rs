@@ -182,6 +182,8 @@ impl Options {
         // lz4 is always compiled into librdkafka.
         config.set("compression.type", "lz4");
         config.set("linger.ms", "5");
+        // A message that could be read must be writable to the dead letters, with the headers that say why.
+        config.set("message.max.bytes", "16000000");
         // How long a topic may be unknown before a write to it fails; `create` has waited for the new ones.
         config.set("topic.metadata.propagation.max.ms", "5000");
         config.set("request.timeout.ms", ms(self.request_timeout.min(self.delivery_timeout)));

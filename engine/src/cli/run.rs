@@ -174,8 +174,15 @@ async fn watch(run: Run, simulation: Option<sim::Running>, args: &Args, clock: &
             break;
         }
         let more = simulation.as_ref().is_some_and(|s| !s.done());
-        if until_drained && drained.look(&run, more).await? {
-            break;
+        if until_drained {
+            match drained.look(&run, more).await {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(error) => {
+                    problems.push(error.to_string());
+                    break;
+                }
+            }
         }
         if shown.elapsed() >= Duration::from_secs(1) {
             shown = tokio::time::Instant::now();
@@ -197,7 +204,10 @@ async fn watch(run: Run, simulation: Option<sim::Running>, args: &Args, clock: &
     if !problems.is_empty() {
         return Err(Failed::running(problems));
     }
-    if interrupted || !until_drained {
+    if interrupted && until_drained {
+        return Err(Failed::running(vec!["interrupted before it was drained; run it again to go on".to_owned()]));
+    }
+    if !until_drained {
         return Ok(());
     }
     finish(&plan, &outside, simulation.as_ref(), conservation, args).await
@@ -238,28 +248,26 @@ async fn finish(
     if problems.is_empty() { Ok(()) } else { Err(Failed::running(problems)) }
 }
 
-/// SIGINT and SIGTERM.
+/// SIGINT and SIGTERM, from the moment this is made: a signal that comes while nobody waits is not lost.
 struct Interrupts {
-    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
 
 impl Interrupts {
     fn new() -> Result<Self, Failed> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let failed = |e: std::io::Error| Failed::running(vec![format!("signals: {e}")]);
         Ok(Interrupts {
-            #[cfg(unix)]
-            terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-                .map_err(|e| Failed::running(vec![format!("signals: {e}")]))?,
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
         })
     }
 
     async fn next(&mut self) {
-        #[cfg(unix)]
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
+            _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
-        #[cfg(not(unix))]
-        let _ = tokio::signal::ctrl_c().await;
     }
 }

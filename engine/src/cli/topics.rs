@@ -12,22 +12,36 @@ use sonic_rs::JsonValueTrait;
 
 use super::{Failed, Loading};
 use crate::expr::json;
-use crate::plan::{Connection, Plan};
+use crate::plan::{Connection, Kafka, Plan};
 use crate::run::connect;
 use crate::topology::Environment;
+
+/// Where topics are: in a topology's logs; without one, in the embedded log below `--data`, or in a Kafka cluster.
+#[derive(clap::Args)]
+struct Where {
+    /// The topology whose connections are used
+    #[arg(long, value_name = "FILE")]
+    topology: Option<PathBuf>,
+    /// Host and port of some brokers, if no topology is given [default: KAFKA_BOOTSTRAP_SERVERS, else the embedded log]
+    #[arg(long, value_name = "BROKERS")]
+    brokers: Option<String>,
+    /// The folder of the embedded log
+    #[arg(long, default_value = "data", value_name = "DIR")]
+    data: PathBuf,
+}
 
 /// Show topics, their partitions and the groups' positions
 #[derive(clap::Args)]
 pub struct ListArgs {
     #[command(flatten)]
-    loading: Loading,
+    place: Where,
 }
 
 /// Write the lines of a file to a topic
 #[derive(clap::Args)]
 pub struct ProduceArgs {
     #[command(flatten)]
-    loading: Loading,
+    place: Where,
     /// The topic's full name
     topic: String,
     /// The file, one message a line; `-` is standard input
@@ -41,7 +55,7 @@ pub struct ProduceArgs {
 #[derive(clap::Args)]
 pub struct ConsumeArgs {
     #[command(flatten)]
-    loading: Loading,
+    place: Where,
     /// The topic's full name
     topic: String,
     /// At most so many messages
@@ -52,29 +66,84 @@ pub struct ConsumeArgs {
     payload: bool,
 }
 
-/// The logs of a topology, each with the connection's name.
-async fn logs(plan: &Plan, loading: &Loading) -> Result<Vec<(String, Arc<dyn Log>)>, Failed> {
-    let clock = Arc::new(SystemClock::new(1.0));
-    let mut logs = Vec::new();
-    for (name, connection) in &plan.connections {
-        if let Connection::Kafka(kafka) = connection {
-            logs.push((name.clone(), connect::open_log(kafka, &loading.data, clock.clone()).await?));
+/// Partitions of an embedded topic that no topology declares.
+const PARTITIONS: i32 = 6;
+
+/// The logs that are meant, each with its connection's name, and the topology if there is one.
+struct Logs {
+    open: Vec<(String, Arc<dyn Log>)>,
+    plan: Option<Plan>,
+    embedded: bool,
+}
+
+impl Logs {
+    async fn open(place: &Where, environment: &Environment) -> Result<Self, Failed> {
+        let clock = Arc::new(SystemClock::new(1.0));
+        let plan = match &place.topology {
+            Some(topology) => Some(Loading { topology: topology.clone(), data: place.data.clone() }.load(environment)?),
+            None => None,
+        };
+        let mut kafkas: Vec<(String, Kafka)> = Vec::new();
+        match &plan {
+            Some(plan) => {
+                for (name, connection) in &plan.connections {
+                    if let Connection::Kafka(kafka) = connection {
+                        kafkas.push((name.clone(), kafka.clone()));
+                    }
+                }
+            }
+            None => {
+                let given = place.brokers.as_deref().or(environment.get("KAFKA_BOOTSTRAP_SERVERS"));
+                let brokers = given.filter(|b| *b != "embedded").map(str::to_owned);
+                kafkas.push((
+                    "log".to_owned(),
+                    Kafka { brokers, partitions: PARTITIONS, replication: 1, ..Kafka::default() },
+                ));
+            }
+        }
+        let mut open = Vec::new();
+        for (name, kafka) in &kafkas {
+            open.push((name.clone(), connect::open_log(kafka, &place.data, clock.clone()).await?));
+        }
+        let embedded = kafkas.iter().all(|(_, kafka)| kafka.brokers.is_none());
+        Ok(Logs { open, plan, embedded })
+    }
+
+    /// The log that `topic` is declared in; the first where it is not declared.
+    fn of(&self, topic: &str) -> Result<&Arc<dyn Log>, Failed> {
+        let topics = self.plan.iter().flat_map(|plan| plan.topics.values());
+        let declared = topics.filter(|t| t.name == topic).map(|t| t.connection.as_str()).next();
+        let found = declared.and_then(|c| self.open.iter().find(|(name, _)| name == c)).or_else(|| self.open.first());
+        found.map(|(_, log)| log).ok_or_else(|| Failed::usage("the topology has no connection with topics"))
+    }
+
+    /// Makes sure that `topic` is there: in the embedded log, which is ours, by creating it.
+    async fn ensure(&self, topic: &str) -> Result<(), Failed> {
+        let declared = self.plan.iter().flat_map(|plan| plan.topics.values()).find(|t| t.name == topic);
+        let spec =
+            TopicSpec { name: topic.to_owned(), partitions: declared.and_then(|t| t.partitions).unwrap_or(PARTITIONS) };
+        let log = self.of(topic)?;
+        if self.embedded {
+            return Ok(log.create(&[spec]).await?);
+        }
+        match log.missing(&[spec]).await?.is_empty() {
+            true => Ok(()),
+            false => Err(Failed::usage(format!("topic {topic} does not exist; create it first"))),
         }
     }
-    Ok(logs)
 }
 
 /// Runs `engine topics`.
 pub async fn list(args: ListArgs, environment: Environment) -> Result<(), Failed> {
-    let plan = args.loading.load(&environment)?;
+    let logs = Logs::open(&args.place, &environment).await?;
     let mut out = std::io::stdout().lock();
-    for (connection, log) in logs(&plan, &args.loading).await? {
+    for (connection, log) in &logs.open {
         for topic in log.topics().await? {
             let bounds = log.bounds(&topic).await?;
             let high: i64 = bounds.iter().map(|b| b.high).sum();
             let low: i64 = bounds.iter().map(|b| b.low).sum();
             print(&mut out, &format!("{connection}  {topic}  partitions {}  messages {}", bounds.len(), high - low))?;
-            for flow in &plan.flows {
+            for flow in logs.plan.iter().flat_map(|plan| &plan.flows) {
                 let Some(group) = flow.source.reads(&topic) else { continue };
                 let position = log.position(group, &topic).await?;
                 let at = |b: &connectors::log::Bounds| position.get(&b.partition).copied().unwrap_or(b.low);
@@ -88,10 +157,9 @@ pub async fn list(args: ListArgs, environment: Environment) -> Result<(), Failed
 
 /// Runs `engine produce`.
 pub async fn produce(args: ProduceArgs, environment: Environment) -> Result<(), Failed> {
-    let plan = args.loading.load(&environment)?;
-    let logs = logs(&plan, &args.loading).await?;
-    let (_, log) = home(&logs, &plan, &args.topic)?;
-    log.create(&[TopicSpec { name: args.topic.clone(), partitions: 1 }]).await?;
+    let logs = Logs::open(&args.place, &environment).await?;
+    logs.ensure(&args.topic).await?;
+    let log = logs.of(&args.topic)?;
     let read = |e: std::io::Error| Failed::usage(format!("{}: {e}", args.file.display()));
     let text = if args.file.as_os_str() == "-" {
         tokio::task::spawn_blocking(|| std::io::read_to_string(std::io::stdin()))
@@ -120,9 +188,8 @@ pub async fn produce(args: ProduceArgs, environment: Environment) -> Result<(), 
 
 /// Runs `engine consume`.
 pub async fn consume(args: ConsumeArgs, environment: Environment) -> Result<(), Failed> {
-    let plan = args.loading.load(&environment)?;
-    let logs = logs(&plan, &args.loading).await?;
-    let (_, log) = home(&logs, &plan, &args.topic)?;
+    let logs = Logs::open(&args.place, &environment).await?;
+    let log = logs.of(&args.topic)?;
     let mut out = std::io::stdout().lock();
     let mut left = args.max;
     let all = log.bounds(&args.topic).await?;
@@ -159,17 +226,6 @@ pub async fn consume(args: ConsumeArgs, environment: Environment) -> Result<(), 
         }
     }
     Ok(())
-}
-
-/// The log that `topic` is declared in; the only one where it is not declared.
-fn home<'a>(
-    logs: &'a [(String, Arc<dyn Log>)],
-    plan: &Plan,
-    topic: &str,
-) -> Result<&'a (String, Arc<dyn Log>), Failed> {
-    let declared = plan.topics.values().find(|t| t.name == topic).map(|t| t.connection.as_str());
-    let found = declared.and_then(|c| logs.iter().find(|(name, _)| name == c)).or_else(|| logs.first());
-    found.ok_or_else(|| Failed::usage("the topology has no connection with topics"))
 }
 
 fn print(out: &mut impl Write, line: &str) -> Result<(), Failed> {

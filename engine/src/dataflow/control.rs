@@ -19,6 +19,7 @@ pub fn cost(message: &Message) -> usize {
 pub struct Control {
     stop: AtomicBool,
     stopped: Notify,
+    abandoned: AtomicBool,
     hurry: AtomicBool,
     failure: Mutex<Option<String>>,
     in_flight: AtomicUsize,
@@ -50,6 +51,17 @@ impl Control {
         if !self.is_stopped() {
             stopped.await;
         }
+    }
+
+    /// Ends a stopped flow although some of its messages are not finished: their capabilities are kept, nothing is committed
+    /// past them, and they are read again.
+    pub fn abandon(&self) {
+        self.abandoned.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the flow ends without finishing what it has.
+    pub fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::SeqCst)
     }
 
     /// Whether sinks should commit what they have at once: nothing more is coming, or the budget is used up.

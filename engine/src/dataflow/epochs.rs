@@ -22,6 +22,8 @@ struct Inner {
     open: BTreeMap<Epoch, Entry>,
     /// What every epoch before the first open one stands for.
     retired: Position,
+    /// The part of it that nobody has taken for a commit yet.
+    pending: Position,
 }
 
 /// The open epochs of one flow, shared by its source, its sinks and its committer.
@@ -49,8 +51,8 @@ impl Epochs {
         })
     }
 
-    /// Retires all epochs before `bound`. Returns what they add to the position, and their bytes.
-    pub fn retire_before(&self, bound: Epoch) -> (Position, usize) {
+    /// Retires all epochs before `bound`. Returns whether there is something to commit, and the bytes they held.
+    pub fn retire_before(&self, bound: Epoch) -> (bool, usize) {
         self.with(|inner| {
             let later = inner.open.split_off(&bound);
             let passed = std::mem::replace(&mut inner.open, later);
@@ -61,8 +63,15 @@ impl Epochs {
                 position.extend(entry.position);
             }
             inner.retired.extend(position.iter().map(|(p, o)| (p.clone(), *o)));
-            (position, bytes)
+            let news = !position.is_empty();
+            inner.pending.extend(position);
+            (news, bytes)
         })
+    }
+
+    /// Takes what has been retired and not been taken yet, for a commit. A partition that was lost meanwhile is not in it.
+    pub fn take_pending(&self) -> Position {
+        self.with(|inner| std::mem::take(&mut inner.pending))
     }
 
     /// Forgets `partitions`: they belong to somebody else now, and their positions must not be written any more.
@@ -70,6 +79,7 @@ impl Epochs {
         self.with(|inner| {
             for partition in partitions {
                 inner.retired.remove(partition);
+                inner.pending.remove(partition);
                 for entry in inner.open.values_mut() {
                     entry.position.remove(partition);
                 }
@@ -99,18 +109,28 @@ mod tests {
         assert_eq!(epochs.position_before(5), Position::new());
         assert_eq!(epochs.position_before(6), at(10));
         assert_eq!(epochs.position_before(100), at(20));
-        assert_eq!(epochs.retire_before(9), (at(10), 100));
+        assert_eq!(epochs.retire_before(9), (true, 100));
+        assert_eq!(epochs.take_pending(), at(10));
         assert_eq!(epochs.position_before(6), at(10));
-        assert_eq!(epochs.retire_before(10), (at(20), 50));
-        assert_eq!(epochs.retire_before(10), (Position::new(), 0));
+        assert_eq!(epochs.retire_before(10), (true, 50));
+        assert_eq!(epochs.retire_before(10), (false, 0));
+        assert_eq!(epochs.take_pending(), at(20));
+        assert_eq!(epochs.take_pending(), Position::new());
     }
 
     #[test]
     fn an_abandoned_partition_is_in_no_position() {
         let epochs = Epochs::default();
         epochs.enter(1, at(10), 1);
+        epochs.enter(2, at(20), 1);
+        epochs.retire_before(2);
         epochs.abandon(&[("t".into(), 0)]);
-        assert_eq!(epochs.position_before(2), Position::new());
-        assert_eq!(epochs.retire_before(2), (Position::new(), 1));
+        assert_eq!(epochs.position_before(3), Position::new());
+        assert_eq!(epochs.retire_before(3), (false, 1));
+        assert_eq!(
+            epochs.take_pending(),
+            Position::new(),
+            "an offset that was retired before the loss is not committed after"
+        );
     }
 }

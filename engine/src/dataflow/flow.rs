@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use connectors::clock::Clock;
-use connectors::log::{Position, Producer, Record, Source};
+use connectors::log::{Producer, Record, Source};
 use connectors::table::Table;
 use indexmap::IndexMap;
 use timely::communication::Config;
@@ -107,7 +107,7 @@ struct Shared {
     plan: plan::Flow,
     feed: Mutex<Option<Feed>>,
     seen: IndexMap<Arc<str>, Seen>,
-    commits: Mutex<Option<watch::Sender<Position>>>,
+    commits: Mutex<Option<watch::Sender<u64>>>,
     epochs: Epochs,
     producer: Option<Arc<dyn Producer>>,
     tables: IndexMap<String, (OpenTable, Arc<Progress>)>,
@@ -128,7 +128,7 @@ pub fn start(topology: &str, flow: plan::Flow, connected: Connected, workers: us
     let stats = Arc::new(Stats::new(connected.tables.keys().map(String::as_str)));
     let clock = connected.surroundings.clock.clone();
     let (batches, feed) = mpsc::channel(4);
-    let (commits, commits_seen) = watch::channel(Position::new());
+    let (commits, commits_seen) = watch::channel(0);
     let wake = Arc::new(Wake::default());
     let epochs = Epochs::default();
     let views: IndexMap<Arc<str>, View> = flow
@@ -146,6 +146,7 @@ pub fn start(topology: &str, flow: plan::Flow, connected: Connected, workers: us
             wake: wake.clone(),
             clock: clock.clone(),
             stats: stats.clone(),
+            retries: flow.source.retry.topics().map(str::to_owned).collect(),
         })),
         seen: connected.seen,
         commits: Mutex::new(Some(commits)),
@@ -166,6 +167,7 @@ pub fn start(topology: &str, flow: plan::Flow, connected: Connected, workers: us
         source: connected.source,
         batches,
         commits: commits_seen,
+        epochs: shared.epochs.clone(),
         control: control.clone(),
         wake,
         clock,
@@ -186,10 +188,11 @@ pub fn start(topology: &str, flow: plan::Flow, connected: Connected, workers: us
 
 /// One worker: builds the dataflow and steps it until it is complete, or until the flow cannot go on.
 fn work(worker: &mut Worker, shared: &Shared) {
+    let _panics = Panics(&shared.control);
     let _runtime = shared.runtime.enter();
     let durable = probe::Handle::new();
     worker.dataflow::<Epoch, _, _>(|scope| build(scope, shared, &durable));
-    let lock = |m: &Mutex<Option<watch::Sender<Position>>>| m.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let lock = |m: &Mutex<Option<watch::Sender<u64>>>| m.lock().unwrap_or_else(PoisonError::into_inner).take();
     let commits = if worker.index() == 0 { lock(&shared.commits) } else { None };
     // The committer stands outside the dataflow: inside the source it would miss the last epochs, because a dataflow
     // without capabilities is retired.
@@ -197,7 +200,7 @@ fn work(worker: &mut Worker, shared: &Shared) {
         if let Some(commits) = &commits {
             commit(shared, &durable, commits);
         }
-        if shared.control.failure().is_some() {
+        if shared.control.failure().is_some() || shared.control.is_abandoned() {
             // The capabilities of what failed are kept: nothing is committed past it.
             return;
         }
@@ -207,10 +210,21 @@ fn work(worker: &mut Worker, shared: &Shared) {
     }
 }
 
+/// A worker that panics would leave the others waiting for its part of the frontier: the flow says so, and ends.
+struct Panics<'c>(&'c Control);
+
+impl Drop for Panics<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail("a worker panicked");
+        }
+    }
+}
+
 /// Hands on the position that the durable frontier has passed.
-fn commit(shared: &Shared, durable: &probe::Handle<Epoch>, commits: &watch::Sender<Position>) {
+fn commit(shared: &Shared, durable: &probe::Handle<Epoch>, commits: &watch::Sender<u64>) {
     let frontier = durable.with_frontier(|f| f.first().copied()).unwrap_or(Epoch::MAX);
-    let (position, bytes) = shared.epochs.retire_before(frontier);
+    let (news, bytes) = shared.epochs.retire_before(frontier);
     if bytes > 0 {
         shared.control.leave(bytes);
     }
@@ -218,9 +232,8 @@ fn commit(shared: &Shared, durable: &probe::Handle<Epoch>, commits: &watch::Send
         let durable = i64::try_from(frontier).unwrap_or(i64::MAX);
         shared.stats.durable.store(durable, std::sync::atomic::Ordering::Relaxed);
     }
-    if !position.is_empty() {
-        // What was not taken yet is overtaken, not lost: positions only grow.
-        commits.send_modify(|pending| pending.extend(position));
+    if news {
+        commits.send_modify(|rounds| *rounds += 1);
     }
 }
 

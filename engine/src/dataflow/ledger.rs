@@ -28,6 +28,9 @@ use crate::plan::{Retry, Status};
 use crate::stage::message::{header, source_json};
 use crate::stage::{Document, Failure};
 
+/// The longest history that a message carries.
+const HISTORY_BYTES: usize = 8 << 10;
+
 /// What was noted of one message.
 #[derive(Default)]
 struct Noted {
@@ -143,16 +146,23 @@ fn settle(held: &Held, noted: &Noted, book: &Book, now: i64) -> (Status, Option<
         return (if noted.skipped.is_some() { Status::Skipped } else { Status::Done }, None);
     };
     let meta = &held.delivered.meta;
-    let next = book.retry.delays.get(usize::try_from(meta.attempt).unwrap_or(usize::MAX));
-    match next.filter(|_| failure.category.is_retryable()) {
-        Some((delay, topic)) => {
-            let wait = i64::try_from(book.clock.scaled(*delay).as_micros()).unwrap_or(i64::MAX);
-            let due = now.saturating_add(wait.max(failure.retry_after.unwrap_or(0)));
-            (Status::Retried, Some(failed_record(held, failure, topic, Some(due), now)))
+    match failure.category.is_retryable().then(|| next_try(book, meta.attempt, failure.retry_after)).flatten() {
+        Some((wait, topic)) => {
+            let record = failed_record(held, failure, topic, Some(now.saturating_add(wait)), now);
+            (Status::Retried, Some(record))
         }
         None if book.retry.dead_letter.is_empty() => (Status::Dead, None),
         None => (Status::Dead, Some(failed_record(held, failure, &book.retry.dead_letter, None, now))),
     }
+}
+
+/// How long the next try waits, and in which topic. All that waits in a topic waits equally long, so that its head is always
+/// the first that is due; who asks for more patience gets the first topic that has it, or the last.
+fn next_try(book: &Book, attempt: u32, asked: Option<i64>) -> Option<(i64, &str)> {
+    let left = book.retry.delays.get(usize::try_from(attempt).ok()?..)?;
+    let wait = |delay: &std::time::Duration| i64::try_from(book.clock.scaled(*delay).as_micros()).unwrap_or(i64::MAX);
+    let patient = left.iter().find(|(delay, _)| wait(delay) >= asked.unwrap_or(0)).or(left.last());
+    patient.map(|(delay, topic)| (wait(delay), topic.as_str()))
 }
 
 /// The message as it was, with headers that say what happened to it.
@@ -160,12 +170,16 @@ fn failed_record(held: &Held, failure: &Failure, topic: &str, due: Option<i64>, 
     use header::*;
     let message = &held.delivered.message;
     let meta = &held.delivered.meta;
-    let attempt = (meta.attempt + 1).to_string();
+    let attempt = meta.attempt.saturating_add(1).to_string();
     let origin = format!("{}/{}/{}", meta.origin.topic, meta.origin.partition, meta.origin.offset);
     let first = message.header(FIRST_FAILURE).map_or_else(|| time::format_timestamp(now), str::to_owned);
     let trace = message.header(TRACE).map_or_else(|| format!("{origin}@{}", meta.entered), str::to_owned);
     let line = format!("{} {} {}: {}", time::format_timestamp(now), failure.stage, failure.category, failure.message);
-    let history = message.header(HISTORY).map_or_else(|| line.clone(), |h| format!("{h}\n{line}"));
+    let mut history = message.header(HISTORY).map_or_else(|| line.clone(), |h| format!("{h}\n{line}"));
+    // Replays go on for ever; a header does not. The oldest lines leave first.
+    while let Some((_, rest)) = history.split_once('\n').filter(|_| history.len() > HISTORY_BYTES) {
+        history = rest.to_owned();
+    }
     let mut headers: Headers = Headers::new();
     let ours = [ATTEMPT, RETRY_COUNT, CATEGORY, ERROR, STAGE, PLACE, ORIGIN, FIRST_FAILURE, DUE, TRACE, HISTORY];
     headers.extend(message.headers.iter().filter(|(n, _)| !ours.contains(&&**n)).cloned());

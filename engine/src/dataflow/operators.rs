@@ -254,9 +254,12 @@ pub(crate) fn run<'s>(
                             .unwrap_or_else(|_| (Verdict::Failed(Failure::of(&late, &name, &place)), Usage::default()));
                         spent.calls += usage.calls;
                         match &verdict {
-                            Verdict::Failed(failure)
-                                if failure.category == Category::CircuitOpen && !control.is_stopped() =>
-                            {
+                            Verdict::Failed(failure) if failure.category == Category::CircuitOpen => {
+                                if control.is_stopped() {
+                                    // Not a failure of the message: it stays where it is, uncommitted, and is read again.
+                                    control.abandon();
+                                    std::future::pending::<()>().await;
+                                }
                                 let wait = failure.retry_after.unwrap_or(0).clamp(10_000, 60_000_000);
                                 tokio::select! {
                                     () = clock.sleep(Duration::from_micros(wait.unsigned_abs())) => {}

@@ -12,6 +12,7 @@ use connectors::log::{Message, Partition, Polled, Position, Source};
 use tokio::sync::{mpsc, watch};
 
 use super::control::{Control, cost};
+use super::epochs::Epochs;
 use super::source::Wake;
 use crate::stage::Run;
 
@@ -39,8 +40,10 @@ pub struct Poller {
     pub source: Box<dyn Source>,
     /// Takes what was read.
     pub batches: mpsc::Sender<Batch>,
-    /// The newest position that is durable.
-    pub commits: watch::Receiver<Position>,
+    /// Changes when there is a position to commit, and closes after the last.
+    pub commits: watch::Receiver<u64>,
+    /// Where that position is taken from.
+    pub epochs: Epochs,
     /// Shared with whoever started the flow.
     pub control: Arc<Control>,
     /// Wakes the source operator.
@@ -55,7 +58,7 @@ pub struct Poller {
 
 /// Runs until the flow is told to stop and nothing more is committed: that is, until `commits` is closed.
 pub async fn run(poller: Poller) {
-    let Poller { mut source, batches, mut commits, control, wake, clock, stages, name } = poller;
+    let Poller { mut source, batches, mut commits, epochs, control, wake, clock, stages, name } = poller;
     let mut pause = Duration::from_millis(100);
     let mut batches = Some(batches);
     let mut refused = false;
@@ -75,8 +78,8 @@ pub async fn run(poller: Poller) {
                     }
                     return;
                 }
-                let position = commits.borrow_and_update().clone();
-                if commit(&mut *source, &position, &control, &*clock, &name).await {
+                let position = epochs.take_pending();
+                if !position.is_empty() && commit(&mut *source, &position, &control, &*clock, &name).await {
                     for stage in &stages {
                         stage.committed(&position).await;
                     }

@@ -56,6 +56,8 @@ pub struct Feed {
     pub clock: Arc<dyn Clock>,
     /// Counts messages.
     pub stats: Arc<Stats>,
+    /// The flow's retry topics.
+    pub retries: Vec<String>,
 }
 
 /// Builds the operator. Only one worker has a feed; on the others the stream is empty.
@@ -99,7 +101,8 @@ pub fn source<'s>(scope: Scope<'s, Epoch>, feed: Option<Feed>) -> Stream<'s, Del
                 capability.downgrade(&epoch);
                 output.session(capability).give_iterator(batch.messages.into_iter().map(|message| {
                     next_id += 1;
-                    let meta = Arc::new(meta(&message, next_id, entered));
+                    let is_retry = feed.retries.iter().any(|topic| **topic == *message.topic);
+                    let meta = Arc::new(meta(&message, is_retry, next_id, entered));
                     Delivered { message, meta }
                 }));
                 capability.downgrade(&(epoch + 1));

@@ -5,7 +5,7 @@
 //! they stand for, as one `txn` a source partition. It holds a capability for every epoch that is not committed yet.
 //!
 //! A child's commit at `t` waits until its parents have committed through `t`, so a child row is never visible before its
-//! parent's. A store that fails is tried again with a pause; a partition that somebody else owns ends the flow.
+//! parent's. A store that fails is tried again with a pause. What the table holds already is reconciled, not refused.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -169,10 +169,21 @@ pub(crate) fn table_sink<'s>(updates: Stream<'s, Update>, sink: Sink) -> Stream<
                     buffer.since = (!buffer.epochs.is_empty()).then_some(now);
                     committing = Some(capabilities);
                     let (sink, done, wake) = (sink.clone(), done.clone(), wake.clone());
+                    // The inner task turns a panic into a failure of the flow: a commit that never ends would stall it silently.
+                    let task = sink.runtime.spawn({
+                        let sink = sink.clone();
+                        async move { commit(&sink, updates, complete_before).await }
+                    });
                     sink.runtime.clone().spawn(async move {
-                        commit(&sink, updates, complete_before).await;
-                        let _ = done.send(());
-                        wake.wake();
+                        match task.await {
+                            Ok(()) => {
+                                let _ = done.send(());
+                                wake.wake();
+                            }
+                            Err(error) => {
+                                sink.control.fail(format!("table {}: its commit panicked: {error}", sink.name))
+                            }
+                        }
                     });
                 }
             }
@@ -196,12 +207,17 @@ async fn commit(sink: &Sink, mut updates: Vec<Update>, bound: Epoch) {
         updates.into_iter().map(|(_, patch)| patcher.row(patch)).collect()
     });
     let mut pause = Duration::from_millis(200);
+    // Applications whose transaction the table holds past our position: after a crash or a rebalance we replay what was
+    // committed before, and a partition that went to another process may be ahead of us there. The rows are reconciled by key
+    // and version, so they are written all the same; the transaction only ever grows, so it is left alone until we are past it.
+    let mut ahead: Vec<String> = Vec::new();
     for attempt in 1.. {
         let transactions: Transactions = sink
             .epochs
             .position_before(bound)
             .into_iter()
             .map(|((topic, partition), offset)| (format!("{}{topic}-{partition}", sink.application), offset))
+            .filter(|(application, _)| !ahead.contains(application))
             .collect();
         match sink.table.commit(rows.clone(), &transactions).await {
             Ok(_) => {
@@ -210,6 +226,10 @@ async fn commit(sink: &Sink, mut updates: Vec<Update>, bound: Epoch) {
                     counts.commits.fetch_add(1, Ordering::Relaxed);
                 }
                 return;
+            }
+            Err(CommitError::Fenced { application, found, ours }) if !ahead.contains(&application) => {
+                tracing::debug!(table = %sink.name, %application, found, ours, "replaying what the table holds already");
+                ahead.push(application);
             }
             Err(CommitError::Failed(error)) if error.category.is_retryable() => {
                 if attempt == 1 {

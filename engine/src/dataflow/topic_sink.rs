@@ -76,11 +76,20 @@ pub(crate) fn topic_sink<'s>(records: Stream<'s, Record>, sink: Sink) -> Stream<
                     buffer.drain(..BATCH).collect()
                 };
                 let (sink, done, wake) = (sink.clone(), done.clone(), wake.clone());
+                let count = batch.len();
+                // The inner task turns a panic into a failure of the flow: a write that never ends would stall it silently.
+                let task = sink.runtime.spawn({
+                    let sink = sink.clone();
+                    async move { send(&sink, batch).await }
+                });
                 sink.runtime.clone().spawn(async move {
-                    let count = batch.len();
-                    send(&sink, batch).await;
-                    let _ = done.send(count);
-                    wake.wake();
+                    match task.await {
+                        Ok(()) => {
+                            let _ = done.send(count);
+                            wake.wake();
+                        }
+                        Err(error) => sink.control.fail(format!("flow {}: a write panicked: {error}", sink.flow)),
+                    }
                 });
             }
         }

@@ -36,10 +36,10 @@ impl IsZero for Totals {
 
 impl Semigroup for Totals {
     fn plus_equals(&mut self, rhs: &Self) {
-        self.count += rhs.count;
+        self.count = self.count.saturating_add(rhs.count);
         self.sums.resize(self.sums.len().max(rhs.sums.len()), 0);
         for (mine, theirs) in self.sums.iter_mut().zip(&rhs.sums) {
-            *mine += theirs;
+            *mine = mine.saturating_add(*theirs);
         }
     }
 }

@@ -11,7 +11,7 @@ use connectors::http::Client;
 use connectors::log::{Gate, Log, Message, Producer, Source as _, Subscription, TopicSpec};
 use connectors::spool::{Directory, Spool};
 use connectors::store::Store;
-use connectors::table::{Table, Transactions};
+use connectors::table::Table;
 use connectors::{Error, Result, columns, delta, download, embedded, file, http, kafka, store};
 use indexmap::{IndexMap, IndexSet};
 
@@ -255,15 +255,24 @@ impl Outside {
         }))
     }
 
-    /// The keys that a dedup had seen at the position its flow resumes from.
+    /// The keys that a dedup has seen, and how far the table that holds them was committed.
     async fn seen(&self, flow: &Flow, window: std::time::Duration, from: Option<&plan::DedupTable>) -> Result<Seen> {
         let mut seen = Seen::new(window);
         let Some(from) = from else { return Ok(seen) };
         let table = find(&self.tables, &from.table)?;
         let mut wanted = vec![from.key];
         wanted.extend(from.at);
-        let resume = self.resume(flow).await?;
-        for batch in table.table.scan(&wanted, Some(&resume)).await? {
+        // First the positions, then the rows: a commit of another process in between adds keys that nobody is misjudged by.
+        let application = format!("{}/{}/", self.topology, flow.name);
+        for (name, offset) in table.table.transactions().await? {
+            let partition = name.strip_prefix(&application).and_then(|name| name.rsplit_once('-'));
+            if let Some((topic, partition)) = partition
+                && let Ok(partition) = partition.parse()
+            {
+                seen.hold((topic.into(), partition), offset);
+            }
+        }
+        for batch in table.table.scan(&wanted, None).await? {
             let keys = columns::texts(&batch, 0)?;
             let instants = if from.at.is_some() { columns::instants(&batch, 1)? } else { vec![None; keys.len()] };
             for (key, at) in keys.iter().zip(instants) {
@@ -273,28 +282,6 @@ impl Outside {
             }
         }
         Ok(seen)
-    }
-
-    /// Where `flow` resumes, as the transactions its tables would hold there. Every partition is named: one that nothing was
-    /// committed for resumes at its beginning, and rows of it must not be taken for seen.
-    async fn resume(&self, flow: &Flow) -> Result<Transactions> {
-        let mut resume = Transactions::new();
-        let application = |topic: &str, partition: i32| format!("{}/{}/{topic}-{partition}", self.topology, flow.name);
-        if let SourceKind::File { path } = &flow.source.kind {
-            let committed = file::Source::open(self.file_options(flow, path)).await?.committed().await?;
-            resume.extend(committed.into_iter().map(|((topic, partition), at)| (application(&topic, partition), at)));
-        }
-        if let SourceKind::Topic { connection, topic, group } = &flow.source.kind {
-            let log = self.log(connection)?;
-            for topic in std::iter::once(topic.as_str()).chain(flow.source.retry.topics()) {
-                let position = log.position(group, topic).await?;
-                for bounds in log.bounds(topic).await? {
-                    let at = position.get(&bounds.partition).copied().unwrap_or(0);
-                    resume.insert(application(topic, bounds.partition), at);
-                }
-            }
-        }
-        Ok(resume)
     }
 
     fn present(&self) -> Present {

@@ -24,7 +24,16 @@ impl Watch {
         for flow in &run.flows {
             flow.control.set_hurry(idle);
         }
-        let drained = idle && consumed(run).await?;
+        let drained = idle
+            && match consumed(run).await {
+                Ok(consumed) => consumed,
+                // A broker that does not answer now may answer the next time.
+                Err(error) if error.category.is_retryable() => {
+                    tracing::debug!(%error, "looking whether the run is drained");
+                    false
+                }
+                Err(error) => return Err(error),
+            };
         Ok(std::mem::replace(&mut self.before, drained) && drained)
     }
 }
@@ -56,7 +65,7 @@ async fn consumed(run: &Run) -> Result<bool> {
         for topic in std::iter::once(topic.as_str()).chain(flow.source.retry.topics()) {
             let position = log.position(group, topic).await?;
             for bounds in log.bounds(topic).await? {
-                let at = position.get(&bounds.partition).copied().unwrap_or(bounds.low);
+                let at = position.get(&bounds.partition).copied().unwrap_or(bounds.low).max(bounds.low);
                 if at < bounds.high {
                     return Ok(false);
                 }

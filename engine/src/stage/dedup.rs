@@ -10,8 +10,9 @@
 //!
 //! It never judges a message that failed before or was replayed: its key is there because of itself. For the same reason a
 //! key remembers where its message came from, and the same message delivered again is not its own duplicate. After a restart
-//! the keys are read back from `table`, as of the position that the source resumes from: what was committed past it is
-//! delivered again, and must not be judged by its own rows. With `forgets: true` nothing is read back.
+//! the keys of the window are read back from `table`. What the table was committed past is delivered again if the source's
+//! position is behind, and must not be judged by its own rows: such a message is judged by the keys of this run alone. It may
+//! have been a duplicate and passes once more, which changes no table. With `forgets: true` nothing is read back.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use connectors::Category;
 use connectors::clock::Micros;
+use connectors::log::Partition;
 use connectors::table::{Cell, ColumnType};
 use hashbrown::HashMap;
 use sonic_rs::JsonValueTrait;
@@ -43,6 +45,8 @@ pub struct Seen {
     buckets: BTreeMap<i64, HashMap<u128, u64>>,
     width: Micros,
     newest: i64,
+    /// The offsets that the table's rows stand for, by topic and partition.
+    held: BTreeMap<Partition, i64>,
 }
 
 /// What a key that was read back from a table remembers of its message: nothing.
@@ -52,12 +56,24 @@ impl Seen {
     /// An empty window.
     pub fn new(window: Duration) -> Self {
         let width = (Micros::try_from(window.as_micros()).unwrap_or(Micros::MAX) / 8).max(1);
-        Seen { buckets: BTreeMap::new(), width, newest: i64::MIN }
+        Seen { buckets: BTreeMap::new(), width, newest: i64::MIN, held: BTreeMap::new() }
     }
 
-    /// Enters a key that was read back from a table.
+    /// Enters a key that was read back from a table, unless it is older than the window.
     pub fn restore(&mut self, key: &str, at: Micros) {
-        self.enter(presence::hash(key), at, FROM_TABLE);
+        if at.div_euclid(self.width) >= self.newest.saturating_sub(8) {
+            self.enter(presence::hash(key), at, FROM_TABLE);
+        }
+    }
+
+    /// Says that the table's rows stand for all messages of `partition` before `offset`.
+    pub fn hold(&mut self, partition: Partition, offset: i64) {
+        self.held.insert(partition, offset);
+    }
+
+    /// Whether a message may be judged by keys that were read back: it is none of those that the table was committed past.
+    fn is_new(&self, here: &Origin) -> bool {
+        self.held.get(&(here.topic.clone(), here.partition)).is_none_or(|held| here.offset >= *held)
     }
 
     /// How many keys are remembered.
@@ -79,7 +95,7 @@ impl Seen {
         let bucket = at.div_euclid(self.width);
         if bucket > self.newest {
             self.newest = bucket;
-            self.buckets = self.buckets.split_off(&(bucket - 8));
+            self.buckets = self.buckets.split_off(&bucket.saturating_sub(8));
         }
         // An instant from before the window is remembered as the oldest bucket, so that its own repeats are seen.
         let bucket = bucket.max(self.newest - 8);
@@ -121,10 +137,12 @@ impl Apply for Dedup {
             Err(e) => return failure(e.to_string()),
         };
         let from = fingerprint(&document.meta.origin);
+        let meta = &document.meta;
         match self.seen.enter(key, at, from) {
-            Some(first) if first != from && document.meta.attempt == 0 && !document.meta.replayed => {
-                Verdict::Skipped("duplicate".into())
+            Some(first) if first == FROM_TABLE && !self.seen.is_new(&meta.here) => {
+                Verdict::On(document.bind(&self.name, Json::from(true)))
             }
+            Some(first) if first != from && meta.attempt == 0 && !meta.replayed => Verdict::Skipped("duplicate".into()),
             _ => Verdict::On(document.bind(&self.name, Json::from(true))),
         }
     }
@@ -144,6 +162,17 @@ mod tests {
         assert_eq!(seen.enter(2, 200 * SECOND, 9), None);
         assert_eq!(seen.len(), 1, "the bucket of key 1 has expired");
         assert_eq!(seen.enter(1, 200 * SECOND, 10), None);
+    }
+
+    #[test]
+    fn a_message_that_the_table_was_committed_past_is_not_judged_by_its_own_row() {
+        let at = |offset| Origin { topic: "t".into(), partition: 0, offset };
+        let mut seen = Seen::new(Duration::from_secs(80));
+        seen.hold(("t".into(), 0), 10);
+        seen.restore("a", 0);
+        assert_eq!(seen.enter(presence::hash("a"), 0, 7), Some(FROM_TABLE));
+        assert!(!seen.is_new(&at(9)) && seen.is_new(&at(10)));
+        assert!(seen.is_new(&Origin { partition: 1, ..at(0) }), "nothing of this partition is in the table");
     }
 
     #[test]

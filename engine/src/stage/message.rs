@@ -54,11 +54,13 @@ struct Names {
     source: Arc<str>,
 }
 
-/// What a message's headers say of it.
-pub fn meta(message: &Message, id: u64, entered: i64) -> Meta {
+/// What a message's headers say of it. Only a message of a retry topic is believed what it says of earlier tries: anybody may
+/// write to the others.
+pub fn meta(message: &Message, is_retry: bool, id: u64, entered: i64) -> Meta {
     let here = Origin { topic: message.topic.clone(), partition: message.partition, offset: message.offset };
-    let origin = message.header(header::ORIGIN).and_then(parse_origin).unwrap_or_else(|| here.clone());
-    let attempt = message.header(header::ATTEMPT).and_then(|a| a.parse().ok()).unwrap_or(0);
+    let ours = |name: &str| is_retry.then(|| message.header(name)).flatten();
+    let origin = ours(header::ORIGIN).and_then(parse_origin).unwrap_or_else(|| here.clone());
+    let attempt = ours(header::ATTEMPT).and_then(|a| a.parse().ok()).unwrap_or(0);
     Meta { id, origin, here, attempt, replayed: message.header(header::REPLAYED).is_some(), entered }
 }
 

@@ -111,7 +111,7 @@ impl Failure {
         let message: String = message.into();
         Failure {
             category,
-            message: connectors::redact::redact(&message).into_owned(),
+            message: connectors::redact::brief(&message).into_owned(),
             stage: stage.clone(),
             place: place.to_string(),
             status: None,

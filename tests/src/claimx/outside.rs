@@ -55,7 +55,9 @@ async fn a_refused_password_is_said_once_and_the_messages_are_kept() {
         assert_eq!((letter.header("error_category"), letter.header("retry_count")), (Some("auth"), Some("5")));
     }
     let log = lake::read(&data.path().join("tables/claimx_event_log")).await.unwrap();
-    assert!(log.len() == 20 && log.iter().all(|row| row["status"] == "failed_permanent" && row["error_category"] == "auth"));
+    assert!(
+        log.len() == 20 && log.iter().all(|row| row["status"] == "failed_permanent" && row["error_category"] == "auth")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
