@@ -76,6 +76,7 @@ async fn an_api_that_is_not_there_is_named_and_waited_for() {
     let said = lines(&ended.err, "connection api");
     let told = |line: &str| line.contains("cannot be reached") && line.contains(&address.to_string());
     assert!(matches!(said[..], [first, last] if told(first) && last.contains("answers again")), "{said:?}");
+    assert!(!ended.err.contains('\u{1b}'), "colours in a file");
     let log = lake::read(&data.path().join("tables/claimx_event_log")).await.unwrap();
     assert!(log.len() == 20 && log.iter().all(|row| row["status"] == "success"), "{log:?}");
 }
