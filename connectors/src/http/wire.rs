@@ -69,6 +69,7 @@ impl Wire {
     /// An error of the client, without the URL, which may hold secrets.
     fn failed(&self, request: &Request, error: reqwest::Error) -> Error {
         let host = self.base.host_str().unwrap_or_default();
+        let host = self.base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         let error = error.without_url();
         if error.is_timeout() {
             return Error::transient(format!("{request}: no answer from {host} within {:?}", self.timeout));

@@ -1,6 +1,7 @@
 //! The program's verbs, one file each. Everything that people read goes to standard error, except what was asked for, which
 //! goes to standard output.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -117,7 +118,8 @@ fn log(level: &str, json: bool) {
     if json {
         builder.json().flatten_event(true).init();
     } else {
-        builder.with_target(false).compact().init();
+        // Colours are for terminals; in a file they are noise.
+        builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).compact().init();
     }
 }
 

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// `user:password` as it is in the header.
-const CREDENTIALS: &str = "authorization: basic b2RkOnNlY3JldA==";
+/// [`USER`] as it is in the header `Authorization`.
+const CREDENTIALS: &str = "Basic b2RkOnNlY3JldA==";
 
 /// The user name and password that it accepts.
 pub const USER: (&str, &str) = ("odd", "secret");
@@ -98,7 +98,7 @@ async fn serve(mut stream: TcpStream, state: Arc<State>) {
     let place = if method == "POST" { body["projectId"].to_string() } else { path.to_owned() };
     let key = (method.to_owned(), place);
     let fault = state.fault(&key);
-    let (status, body) = if !head.to_lowercase().contains(CREDENTIALS) {
+    let (status, body) = if !head.contains(CREDENTIALS) {
         (401, json!({"message": "who are you?"}))
     } else if let Some(answer) = state.answers.get(&key) {
         answer.clone()

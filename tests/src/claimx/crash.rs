@@ -1,9 +1,13 @@
 //! A run that is killed again and again leaves what a run that was not killed leaves.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+
+use serde_json::{Map, Value};
 
 use super::topics::Topics;
 use super::{assert_tables_agree, files, topology};
+use crate::model::lake;
 use crate::program::Engine;
 
 const EVENTS: u64 = 600;
@@ -20,6 +24,20 @@ fn progress(data: &Path) -> usize {
     lines("emitted.jsonl") + lines("answers.jsonl") + lines("files.jsonl") + 20 * tables
 }
 
+/// What was visible when the run was killed is what a reader saw then: no row whose project was not there.
+async fn assert_children_have_parents(data: &Path) {
+    let projects = |rows: Vec<Map<String, Value>>| -> BTreeSet<String> {
+        rows.iter().filter_map(|row| row["project_id"].as_str().map(str::to_owned)).collect()
+    };
+    let table = |name: &str| data.join("tables").join(name);
+    let parents = projects(lake::read(&table("claimx_projects")).await.unwrap());
+    for name in ["contacts", "attachment_metadata", "tasks", "task_templates", "external_links"] {
+        let children = projects(lake::read(&table(&format!("claimx_{name}"))).await.unwrap());
+        let orphans: Vec<&String> = children.difference(&parents).collect();
+        assert!(orphans.is_empty(), "claimx_{name} names projects that are not there: {orphans:?}");
+    }
+}
+
 async fn killed(seed: u64, mut draw: u64) {
     let data = tempfile::tempdir().unwrap();
     let data = data.path();
@@ -34,6 +52,7 @@ async fn killed(seed: u64, mut draw: u64) {
         if run.wait_until(|| progress(data) >= goal) {
             run.kill();
             killed += 1;
+            assert_children_have_parents(data).await;
         }
     }
     assert!(killed >= 3, "killed {killed} times only");
@@ -52,6 +71,6 @@ async fn killed(seed: u64, mut draw: u64) {
 }
 
 #[tokio::test]
-async fn a_run_that_is_killed_goes_on_where_it_was() {
+async fn a_killed_run_goes_on_where_it_was_and_no_child_was_ever_without_its_parent() {
     killed(3, 11).await;
 }

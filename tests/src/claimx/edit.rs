@@ -1,9 +1,8 @@
 //! The topology is the program: an edit of the file takes effect with the next start, and a mistake stops it before anything
 //! moves.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-
-use serde_json::Value;
 
 use super::topics::Topics;
 use crate::model::lake;
@@ -30,7 +29,8 @@ async fn a_mapping_a_delay_and_a_route_change_with_the_file() {
     let edits = [
         ("          type_of_loss: found.typeOfLoss\n", "          type_of_loss: lower(found.typeOfLoss)\n"),
         ("${KAFKA_RETRY_DELAYS:-[5m, 10m, 20m, 40m]}", "${KAFKA_RETRY_DELAYS:-[7m, 10m, 20m, 40m]}"),
-        ("            POLICYHOLDER_INVITED: [project, invited]\n", "            POLICYHOLDER_INVITED: [autolink]\n"),
+        ("            POLICYHOLDER_INVITED: [project, invited]\n", "            POLICYHOLDER_INVITED: [project, joined]\n"),
+        ("            POLICYHOLDER_JOINED: [project, joined]\n", "            POLICYHOLDER_JOINED: [project, invited]\n"),
     ];
     let topology = edited(folder.path(), &edits);
     Engine::simulate(&topology, &data, 5, 150).finish().expect(0);
@@ -39,11 +39,16 @@ async fn a_mapping_a_delay_and_a_route_change_with_the_file() {
     let told: Vec<&str> = projects.iter().filter_map(|row| row["type_of_loss"].as_str()).collect();
     assert!(told.contains(&"water") && told.iter().all(|word| *word == word.to_lowercase()), "{told:?}");
 
-    let log = lake::read(&data.join("tables/claimx_event_log")).await.unwrap();
-    let invited: Vec<&Value> =
-        log.iter().filter(|row| row["event_type"] == "POLICYHOLDER_INVITED").map(|row| &row["api_calls"]).collect();
-    assert!(!invited.is_empty() && invited.iter().all(|calls| **calls == 0), "{invited:?}");
-    assert!(projects.iter().all(|row| row["policyholder_invited_at"].is_null()));
+    let events = lake::read(&data.join("tables/claimx_events")).await.unwrap();
+    let about = |kind: &str| -> BTreeSet<String> {
+        events.iter().filter(|row| row["event_type"] == kind).map(|row| row["project_id"].to_string()).collect()
+    };
+    let marked = |column: &str| -> BTreeSet<String> {
+        projects.iter().filter(|row| !row[column].is_null()).map(|row| row["project_id"].to_string()).collect()
+    };
+    assert_ne!(about("POLICYHOLDER_INVITED"), about("POLICYHOLDER_JOINED"));
+    assert_eq!(marked("policyholder_joined_at"), about("POLICYHOLDER_INVITED"));
+    assert_eq!(marked("policyholder_invited_at"), about("POLICYHOLDER_JOINED"));
 
     let topics = Topics::open(&data).await.names().await;
     let has = |topic: &str| topics.iter().any(|name| name == topic);

@@ -387,6 +387,7 @@ impl<'a> Model<'a> {
         let Some(media) = &event.media else { return };
         let (may, must) = self.parent(event, &event.project);
         let answers = Answers::media(self.account, &event.project).unwrap_or_default();
+        let mut links = Vec::new();
         for answer in answers.good.iter().filter(|_| may) {
             let items = list(&answer.body, &["data", "media"]);
             let Some(item) = entities::find(&items, media) else { continue };
@@ -394,9 +395,17 @@ impl<'a> Model<'a> {
             let version = (0, entities::media(item, &event.project));
             self.add("claimx_attachment_metadata", &[media], event, version, must && !answers.permanent);
             let Some(url) = text(at(item, "fullDownloadLink")).as_str().map(str::to_owned) else { continue };
-            for file in self.account.files.iter().filter(|file| file.url == url && file.whole) {
-                let mut cells = entities::file(item, media, &event.project, &url);
-                cells.insert("bytes_downloaded", json!(file.bytes));
+            links.push((item, url));
+        }
+        // A link that has expired is asked for again: the file came by one of them, the row names the event's.
+        let served: BTreeSet<i64> = self.account.files.iter()
+            .filter(|file| file.whole && links.iter().any(|(_, url)| *url == file.url))
+            .map(|file| file.bytes)
+            .collect();
+        for (item, url) in &links {
+            for bytes in &served {
+                let mut cells = entities::file(item, media, &event.project, url);
+                cells.insert("bytes_downloaded", json!(bytes));
                 self.add("claimx_attachments", &[media], event, (0, cells), must);
             }
         }
