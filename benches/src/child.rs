@@ -18,15 +18,30 @@ pub struct Usage {
 /// Clock ticks a second in `/proc/PID/stat`: 100 on every Linux that Rust's standard library runs on.
 const TICKS: f64 = 100.0;
 
-/// Runs the engine with `arguments`, with nothing but `environment`, until it ends by itself. Its log goes to `log`.
-pub async fn run(arguments: &[&str], environment: &BTreeMap<String, String>, log: &Path) -> Result<Usage, String> {
+/// Runs the engine with `arguments`, with nothing but `environment`, until it ends by itself. Its log goes to `log`. `under`
+/// is a command to run it under, such as `perf record -g`; memory and processor time are then those of that command.
+pub async fn run(
+    under: &[String],
+    arguments: &[&str],
+    environment: &BTreeMap<String, String>,
+    log: &Path,
+) -> Result<Usage, String> {
     let failed = |what: &str, e: std::io::Error| format!("{what}: {e}");
     let program = std::env::current_exe().map_err(|e| failed("own path", e))?;
     let file = std::fs::File::create(log).map_err(|e| failed("log", e))?;
     let output = file.try_clone().map_err(|e| failed("log", e))?;
     let began = Instant::now();
-    let mut command = Command::new(program);
-    command.args(arguments).env_clear().envs(environment).stdin(Stdio::null()).stdout(output).stderr(file);
+    let mut words = under.iter().map(Into::into).chain([program.into_os_string()]);
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command
+        .args(words)
+        .args(arguments)
+        .env_clear()
+        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+        .envs(environment)
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(file);
     let mut child = command.spawn().map_err(|e| failed("start", e))?;
     let (mut processor, mut memory_mib) = (Duration::ZERO, 0.0_f64);
     loop {

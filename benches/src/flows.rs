@@ -13,6 +13,7 @@ use connectors::embedded;
 use connectors::log::{Log, TopicSpec};
 use engine::sim;
 
+use crate::Asked;
 use crate::child;
 use crate::report::Report;
 
@@ -24,16 +25,17 @@ const LATENCY: Duration = Duration::from_millis(5);
 const PARTITIONS: i32 = 6;
 
 /// Raw topic to entity tables: two flows, a topic between them, one or more calls of the API for most events.
-pub async fn enrich(events: u64, runs: usize) -> Result<Report, String> {
-    flows("enrich", &["ingester", "enricher"], events, runs).await
+pub async fn enrich(asked: &Asked) -> Result<Report, String> {
+    flows("enrich", &["ingester", "enricher"], asked).await
 }
 
 /// Raw topic to dedup, one table and the next topic: no call.
-pub async fn ingest(events: u64, runs: usize) -> Result<Report, String> {
-    flows("ingest", &["ingester"], events, runs).await
+pub async fn ingest(asked: &Asked) -> Result<Report, String> {
+    flows("ingest", &["ingester"], asked).await
 }
 
-async fn flows(name: &str, flows: &[&str], events: u64, runs: usize) -> Result<Report, String> {
+async fn flows(name: &str, flows: &[&str], asked: &Asked) -> Result<Report, String> {
+    let (events, runs) = (asked.events, asked.runs);
     let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
     let filled = folder.path().join("filled");
     fill(&filled, events).await?;
@@ -41,13 +43,14 @@ async fn flows(name: &str, flows: &[&str], events: u64, runs: usize) -> Result<R
     for run in 0..runs {
         let data = folder.path().join(format!("run-{run}"));
         copy_topics(&filled, &data)?;
-        measure(&data, flows, events, &mut report).await?;
+        measure(&data, flows, asked, &mut report).await?;
         std::fs::remove_dir_all(&data).map_err(|e| e.to_string())?;
     }
     Ok(report)
 }
 
-async fn measure(data: &Path, flows: &[&str], events: u64, report: &mut Report) -> Result<(), String> {
+async fn measure(data: &Path, flows: &[&str], asked: &Asked, report: &mut Report) -> Result<(), String> {
+    let events = asked.events;
     let served = simulation()?.bind(([127, 0, 0, 1], 0).into()).await.map_err(|e| e.to_string())?;
     let mut environment: BTreeMap<String, String> = served.environment();
     // What is not there at once is asked for again soon.
@@ -56,7 +59,7 @@ async fn measure(data: &Path, flows: &[&str], events: u64, report: &mut Report) 
     let data_text = data.display().to_string();
     let mut arguments = vec!["run", TOPOLOGY, "--data", &data_text, "--until-drained", "--log-level", "warn"];
     arguments.extend(flows.iter().flat_map(|flow| ["--flow", flow]));
-    let usage = child::run(&arguments, &environment, &data.join("engine.log")).await?;
+    let usage = child::run(&asked.under, &arguments, &environment, &data.join("engine.log")).await?;
     let calls = served.calls();
     served.stop().await;
     report.more("throughput", "events/s", events as f64 / usage.wall.as_secs_f64());

@@ -1,6 +1,6 @@
 //! Figures: how fast flows run and how much memory they take, measured where a user sees it, from outside the process.
 //!
-//! `cargo bench --profile dev --bench engine -- [SCENARIO...] [--events N] [--runs R]` runs the scenarios (all without a name)
+//! `cargo bench --profile dev --bench engine -- [SCENARIO...] [--events N] [--runs R] [--under COMMAND]` runs the scenarios (all without a name)
 //! and prints the median and the best of their runs. The dev profile is the one that the program and the tests are built
 //! with, so nothing else is compiled. Scenarios that run flows start this same binary again as `engine run ...`, so that
 //! memory and processor time are those of the engine alone.
@@ -19,6 +19,8 @@ struct Asked {
     scenarios: Vec<String>,
     events: u64,
     runs: usize,
+    /// A command that the engine is run under, word by word.
+    under: Vec<String>,
 }
 
 const SCENARIOS: [&str; 4] = ["enrich", "ingest", "merge", "rows"];
@@ -40,8 +42,8 @@ fn main() -> ExitCode {
     for scenario in &asked.scenarios {
         let measured = runtime.block_on(async {
             match scenario.as_str() {
-                "enrich" => flows::enrich(asked.events, asked.runs).await,
-                "ingest" => flows::ingest(asked.events, asked.runs).await,
+                "enrich" => flows::enrich(&asked).await,
+                "ingest" => flows::ingest(&asked).await,
                 "merge" => merge::merge(asked.runs).await,
                 _ => rows::rows(asked.runs),
             }
@@ -60,17 +62,20 @@ fn complain(problem: &str) -> ExitCode {
 }
 
 fn parse(arguments: impl Iterator<Item = String>) -> Result<Asked, String> {
-    let mut asked = Asked { scenarios: Vec::new(), events: 100_000, runs: 3 };
+    let mut asked = Asked { scenarios: Vec::new(), events: 100_000, runs: 3, under: Vec::new() };
     // `cargo bench` adds `--bench`.
     let mut arguments = arguments.filter(|a| a != "--bench");
     while let Some(argument) = arguments.next() {
-        let mut number = || {
-            let value = arguments.next().and_then(|v| v.parse::<u64>().ok()).filter(|n| *n > 0);
+        let number = |value: Option<String>| {
+            let value = value.and_then(|v| v.parse::<u64>().ok()).filter(|n| *n > 0);
             value.ok_or_else(|| format!("{argument} needs a number above zero"))
         };
         match argument.as_str() {
-            "--events" => asked.events = number()?,
-            "--runs" => asked.runs = usize::try_from(number()?).map_err(|e| e.to_string())?,
+            "--events" => asked.events = number(arguments.next())?,
+            "--runs" => asked.runs = usize::try_from(number(arguments.next())?).map_err(|e| e.to_string())?,
+            "--under" => {
+                asked.under = arguments.next().unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+            }
             name if SCENARIOS.contains(&name) => asked.scenarios.push(argument),
             other => return Err(format!("no scenario is called {other}; there are {}", SCENARIOS.join(", "))),
         }

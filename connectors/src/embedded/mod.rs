@@ -37,9 +37,9 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// 64 MiB of cache and 64 waiting writes.
+    /// 16 MiB of cache, since the system caches the file too, and 64 waiting writes.
     fn default() -> Self {
-        Options { cache_bytes: 64 << 20, queued_writes: 64 }
+        Options { cache_bytes: 16 << 20, queued_writes: 64 }
     }
 }
 

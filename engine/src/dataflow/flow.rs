@@ -32,7 +32,7 @@ use crate::plan::{self, Input, StageKind, Trigger};
 use crate::stage::dedup::{Dedup, Seen, key_text};
 use crate::stage::each::Each;
 use crate::stage::filter::Filter;
-use crate::stage::message::Reader;
+use crate::stage::message::{Keep, Reader};
 use crate::stage::pick::Pick;
 use crate::stage::presence::Presence;
 use crate::stage::route::Route;
@@ -250,7 +250,8 @@ fn build<'s>(scope: Scope<'s, Epoch>, shared: &Shared, durable: &probe::Handle<E
     let feed =
         if scope.index() == 0 { shared.feed.lock().unwrap_or_else(PoisonError::into_inner).take() } else { None };
     let messages = source(scope, feed);
-    let reader = Reader::new(flow.source.message.clone(), flow.source.place.clone());
+    let keep = Keep { source: flow.reads_binding("source"), raw: flow.reads_binding_later("raw") };
+    let reader = Reader::new(flow.source.message.clone(), flow.source.place.clone(), keep);
     let (documents, held, notes) = read(messages, reader, shared.surroundings.clone());
     let mut leaving = Leaving { notes: vec![notes], ..Leaving::default() };
     emit_blocks(shared, "source", &documents, None, &mut leaving);
@@ -271,6 +272,7 @@ fn build<'s>(scope: Scope<'s, Epoch>, shared: &Shared, durable: &probe::Handle<E
         clock: shared.clock.clone(),
         stats: shared.stats.clone(),
         outcomes: has_outcomes(flow),
+        source: keep.source,
     };
     let (failed, outcomes) = ledger(held, notes, book);
     leaving.records.push(failed);

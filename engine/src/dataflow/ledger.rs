@@ -58,6 +58,8 @@ pub struct Book {
     pub stats: Arc<Stats>,
     /// Whether any block says `on`.
     pub outcomes: bool,
+    /// Whether any expression reads `source`.
+    pub source: bool,
 }
 
 /// Builds the operator: records for retry topics and dead letters, and outcomes.
@@ -110,7 +112,7 @@ pub(crate) fn ledger<'s>(
                     let (status, record) = settle(&message, &noted, &book, now);
                     count(&book.stats, status);
                     if book.outcomes {
-                        let document = outcome_document(&message, &noted, status, now);
+                        let document = outcome_document(&message, &noted, status, now, book.source);
                         outcomes.session(&c1).give(Outcome { status: status as u8, document });
                     }
                     if let Some(record) = record {
@@ -201,7 +203,7 @@ fn failed_record(held: &Held, failure: &Failure, topic: &str, due: Option<i64>, 
 }
 
 /// `event`, `source` and `outcome`: what blocks with `on` can see.
-fn outcome_document(held: &Held, noted: &Noted, status: Status, now: i64) -> Document {
+fn outcome_document(held: &Held, noted: &Noted, status: Status, now: i64, with_source: bool) -> Document {
     let meta = &held.delivered.meta;
     let text = |t: &str| Json::from(t);
     let mut outcome = Object::with_capacity(8);
@@ -224,7 +226,9 @@ fn outcome_document(held: &Held, noted: &Noted, status: Status, now: i64) -> Doc
     let of = |name: &str| held.document.as_ref().and_then(|d| d.bindings.get(name)).cloned();
     bindings.set("event".into(), of("event").unwrap_or_default());
     bindings.set("raw".into(), of("raw").unwrap_or_default());
-    bindings.set("source".into(), of("source").unwrap_or_else(|| source_json(&held.delivered.message, meta)));
+    if with_source {
+        bindings.set("source".into(), of("source").unwrap_or_else(|| source_json(&held.delivered.message, meta)));
+    }
     bindings.set("outcome".into(), outcome.into_value());
     Document { meta: meta.clone(), bindings, produced: true }
 }

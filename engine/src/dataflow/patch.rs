@@ -102,18 +102,21 @@ impl Patcher {
                 _ => return Err(format!("column `{}` of the key is null", self.spec.columns[column].name)),
             }
         }
-        let stamp = |version: Option<Cell>| Arc::new(Stamp { version, origin: origin.clone(), block });
-        let version = |column: usize| row.get(column).cloned().flatten().filter(|c| !c.is_null());
-        let by_group: Vec<Arc<Stamp>> = self.spec.groups.iter().map(|g| stamp(g.version.and_then(version))).collect();
-        let plain = stamp(None);
-        let cells = row
-            .into_iter()
-            .enumerate()
-            .map(|(column, cell)| {
-                let group = self.groups.get(column).copied().flatten();
-                cell.map(|cell| (group.map_or(&plain, |g| &by_group[g]).clone(), cell))
-            })
-            .collect();
+        // A stamp for each group that the row carries a column of, and one for the columns of no group.
+        let plain = self.spec.groups.len();
+        let mut stamps: Vec<Option<Arc<Stamp>>> = vec![None; plain + 1];
+        let version = |group: usize| {
+            let column = self.spec.groups.get(group)?.version?;
+            row.get(column).cloned().flatten().filter(|c| !c.is_null())
+        };
+        let of = |column: usize| self.groups.get(column).copied().flatten().unwrap_or(plain);
+        for group in row.iter().enumerate().filter(|(_, cell)| cell.is_some()).map(|(column, _)| of(column)) {
+            stamps[group].get_or_insert_with(|| {
+                Arc::new(Stamp { version: version(group), origin: origin.clone(), block })
+            });
+        }
+        let cells = row.into_iter().enumerate();
+        let cells = cells.map(|(column, cell)| stamps[of(column)].clone().zip(cell)).collect();
         Ok((key, Patch { cells, rules: self.rules.clone() }))
     }
 
@@ -126,7 +129,8 @@ impl Patcher {
 impl Patch {
     /// About how much memory it holds.
     pub fn size(&self) -> usize {
-        64 + self.cells.iter().map(|c| c.as_ref().map_or(8, |(_, cell)| 16 + cell.size())).sum::<usize>()
+        let cell = |c: &Option<(Arc<Stamp>, Cell)>| 32 + c.as_ref().map_or(0, |(_, cell)| cell.size());
+        256 + self.cells.iter().map(cell).sum::<usize>()
     }
 }
 

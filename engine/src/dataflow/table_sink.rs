@@ -127,13 +127,16 @@ pub(crate) fn table_sink<'s>(updates: Stream<'s, Update>, sink: Sink) -> Stream<
     builder.build(move |_| {
         let (done, mut completions) = mpsc::unbounded_channel::<()>();
         let mut buffer = Buffer::default();
-        let mut committing: Option<Vec<Capability>> = None;
+        let mut committing: Option<(Vec<Capability>, usize)> = None;
         move |frontiers| {
             let now = sink.clock.now();
             input.for_each(|time, data| {
                 let Some(capability) = time.retain_least(0) else { return };
+                let bytes = data.iter().map(|(_, p)| p.size()).sum::<usize>();
                 buffer.rows += data.len();
-                buffer.bytes += data.iter().map(|(_, p)| p.size()).sum::<usize>();
+                buffer.bytes += bytes;
+                // What waits here counts against the flow's budget as its messages do.
+                sink.control.enter(bytes);
                 buffer.since.get_or_insert(now);
                 if let Some(counts) = sink.stats.tables.get(&sink.name) {
                     counts.patches.fetch_add(data.len() as u64, Ordering::Relaxed);
@@ -142,7 +145,9 @@ pub(crate) fn table_sink<'s>(updates: Stream<'s, Update>, sink: Sink) -> Stream<
                 entry.1.append(data);
             });
             while completions.try_recv().is_ok() {
-                committing = None;
+                if let Some((_, bytes)) = committing.take() {
+                    sink.control.leave(bytes);
+                }
             }
             if !here {
                 return;
@@ -165,9 +170,10 @@ pub(crate) fn table_sink<'s>(updates: Stream<'s, Update>, sink: Sink) -> Stream<
                     || wanted
                     || sink.control.is_hurried();
                 if complete && due {
+                    let before = buffer.bytes;
                     let (updates, capabilities) = buffer.take_before(complete_before);
                     buffer.since = (!buffer.epochs.is_empty()).then_some(now);
-                    committing = Some(capabilities);
+                    committing = Some((capabilities, before - buffer.bytes));
                     let (sink, done, wake) = (sink.clone(), done.clone(), wake.clone());
                     // The inner task turns a panic into a failure of the flow: a commit that never ends would stall it silently.
                     let task = sink.runtime.spawn({

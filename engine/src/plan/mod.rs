@@ -541,9 +541,25 @@ pub struct BodyField {
 }
 
 impl Flow {
-    /// Every expression that decides what happens to documents: conditions, values, columns, bodies.
+    /// Every expression of the flow.
     pub fn expressions(&self) -> Vec<&Expr> {
-        let mut all: Vec<&Expr> = self.source.message.iter().filter_map(|f| f.expr.as_ref()).collect();
+        let fields = self.source.message.iter().filter_map(|f| f.expr.as_ref());
+        fields.chain(self.later_expressions()).collect()
+    }
+
+    /// Whether an expression reads what is bound to `name`.
+    pub fn reads_binding(&self, name: &str) -> bool {
+        self.expressions().into_iter().any(|e| reads(e, name))
+    }
+
+    /// Whether an expression behind the source reads what is bound to `name`.
+    pub fn reads_binding_later(&self, name: &str) -> bool {
+        self.later_expressions().into_iter().any(|e| reads(e, name))
+    }
+
+    /// Every expression behind the source.
+    fn later_expressions(&self) -> Vec<&Expr> {
+        let mut all: Vec<&Expr> = Vec::new();
         for stage in &self.stages {
             all.extend(&stage.when);
             match &stage.kind {
@@ -553,9 +569,24 @@ impl Flow {
                 StageKind::Filter { keep, .. } => all.push(keep),
                 StageKind::Dedup { key, at, .. } => all.extend([key, at]),
                 StageKind::Aggregate { by, sum, .. } => all.extend(by.values().chain(sum.values())),
-                StageKind::Enrich(enrich) => all.extend(enrich.call.query.values().chain(enrich.call.body.values())),
-                StageKind::Download(download) => all.extend([&download.url, &download.name]),
-                StageKind::Upload(upload) => all.push(&upload.file),
+                StageKind::Enrich(enrich) => {
+                    all.extend(enrich.call.expressions());
+                    all.extend(enrich.batch.as_ref().map(|b| &b.by));
+                    all.extend(enrich.cache.as_ref().and_then(|c| c.since.as_ref()));
+                }
+                StageKind::Download(download) => {
+                    all.extend([&download.url, &download.name]);
+                    all.extend(&download.expires);
+                    if let Some(refresh) = &download.refresh {
+                        all.extend(refresh.call.expressions());
+                        all.push(&refresh.url);
+                    }
+                }
+                StageKind::Upload(upload) => {
+                    all.push(&upload.file);
+                    all.extend(upload.to.expressions());
+                    all.extend([&upload.content_type, &upload.bytes, &upload.sha256].into_iter().flatten());
+                }
             }
         }
         for rows in &self.rows {
@@ -563,8 +594,28 @@ impl Flow {
             all.extend(rows.columns.iter().map(|c| &c.value));
         }
         for send in &self.sends {
-            all.extend(&send.when);
+            all.extend(send.when.iter().chain(&send.key));
             all.extend(send.body.iter().map(|f| &f.value));
+            all.extend(send.headers.iter().map(|(_, value)| value));
+        }
+        all
+    }
+}
+
+/// Whether `expr` reads what is bound to `name`; an empty path is all bindings.
+fn reads(expr: &Expr, name: &str) -> bool {
+    expr.paths().iter().any(|path| path.first().is_none_or(|root| root == name))
+}
+
+impl Call {
+    /// Every expression of the request and of its pages.
+    fn expressions(&self) -> Vec<&Expr> {
+        let mut all: Vec<&Expr> = self.path.expressions().collect();
+        all.extend(self.query.values().chain(self.body.values()).chain(self.headers.values()));
+        match &self.paginate {
+            Some(Paginate::Next { url, .. }) => all.push(url),
+            Some(Paginate::Cursor { value, .. }) => all.push(value),
+            Some(Paginate::Link { .. }) | None => {}
         }
         all
     }

@@ -46,6 +46,17 @@ pub struct Reader {
     fields: Arc<Vec<Field>>,
     names: Names,
     place: Place,
+    keep: Keep,
+}
+
+/// Which bindings somebody reads. What nobody reads is not made, or not kept: a message waits for its outcome with what it
+/// holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Keep {
+    /// Whether `source` is read anywhere.
+    pub source: bool,
+    /// Whether `raw` is read behind the source.
+    pub raw: bool,
 }
 
 struct Names {
@@ -73,8 +84,9 @@ fn parse_origin(text: &str) -> Option<Origin> {
 
 impl Reader {
     /// A reader of messages with `fields`.
-    pub fn new(fields: Arc<Vec<Field>>, place: Place) -> Self {
-        Reader { fields, names: Names { event: "event".into(), raw: "raw".into(), source: "source".into() }, place }
+    pub fn new(fields: Arc<Vec<Field>>, place: Place, keep: Keep) -> Self {
+        let names = Names { event: "event".into(), raw: "raw".into(), source: "source".into() };
+        Reader { fields, names, place, keep }
     }
 
     /// The document of `message`.
@@ -87,7 +99,9 @@ impl Reader {
             return Err(self.failure(&self.place, "not a JSON object".to_owned()));
         }
         let mut bindings = Bindings::default();
-        bindings.set(self.names.source.clone(), source_json(message, &meta));
+        if self.keep.source {
+            bindings.set(self.names.source.clone(), source_json(message, &meta));
+        }
         let mut event = Object::with_capacity(self.fields.len());
         // Later fields may be computed from earlier ones; few declarations need that, so `event` is bound only for those.
         for field in self.fields.iter() {
@@ -117,7 +131,9 @@ impl Reader {
             event.insert(&*field.name, value);
         }
         bindings.set(self.names.event.clone(), event.into_value());
-        bindings.set(self.names.raw.clone(), raw);
+        if self.keep.raw {
+            bindings.set(self.names.raw.clone(), raw);
+        }
         Ok(Document { meta, bindings, produced: true })
     }
 
