@@ -111,9 +111,8 @@ impl Patcher {
         };
         let of = |column: usize| self.groups.get(column).copied().flatten().unwrap_or(plain);
         for group in row.iter().enumerate().filter(|(_, cell)| cell.is_some()).map(|(column, _)| of(column)) {
-            stamps[group].get_or_insert_with(|| {
-                Arc::new(Stamp { version: version(group), origin: origin.clone(), block })
-            });
+            stamps[group]
+                .get_or_insert_with(|| Arc::new(Stamp { version: version(group), origin: origin.clone(), block }));
         }
         let cells = row.into_iter().enumerate();
         let cells = cells.map(|(column, cell)| stamps[of(column)].clone().zip(cell)).collect();

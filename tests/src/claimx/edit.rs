@@ -29,8 +29,14 @@ async fn a_mapping_a_delay_and_a_route_change_with_the_file() {
     let edits = [
         ("          type_of_loss: found.typeOfLoss\n", "          type_of_loss: lower(found.typeOfLoss)\n"),
         ("${KAFKA_RETRY_DELAYS:-[5m, 10m, 20m, 40m]}", "${KAFKA_RETRY_DELAYS:-[7m, 10m, 20m, 40m]}"),
-        ("            POLICYHOLDER_INVITED: [project, invited]\n", "            POLICYHOLDER_INVITED: [project, joined]\n"),
-        ("            POLICYHOLDER_JOINED: [project, joined]\n", "            POLICYHOLDER_JOINED: [project, invited]\n"),
+        (
+            "            POLICYHOLDER_INVITED: [project, invited]\n",
+            "            POLICYHOLDER_INVITED: [project, joined]\n",
+        ),
+        (
+            "            POLICYHOLDER_JOINED: [project, joined]\n",
+            "            POLICYHOLDER_JOINED: [project, invited]\n",
+        ),
     ];
     let topology = edited(folder.path(), &edits);
     Engine::simulate(&topology, &data, 5, 150).finish().expect(0);

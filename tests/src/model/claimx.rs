@@ -398,7 +398,10 @@ impl<'a> Model<'a> {
             links.push((item, url));
         }
         // A link that has expired is asked for again: the file came by one of them, the row names the event's.
-        let served: BTreeSet<i64> = self.account.files.iter()
+        let served: BTreeSet<i64> = self
+            .account
+            .files
+            .iter()
             .filter(|file| file.whole && links.iter().any(|(_, url)| *url == file.url))
             .map(|file| file.bytes)
             .collect();
