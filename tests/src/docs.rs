@@ -37,6 +37,28 @@ fn every_function_is_in_its_reference() {
 }
 
 #[test]
+fn every_key_is_in_the_reference_of_the_language() {
+    fn keys(schema: &serde_json::Value, into: &mut std::collections::BTreeSet<String>) {
+        if let Some(properties) = schema.get("properties").and_then(|p| p.as_object()) {
+            into.extend(properties.keys().cloned());
+        }
+        match schema {
+            serde_json::Value::Object(members) => members.values().for_each(|value| keys(value, into)),
+            serde_json::Value::Array(items) => items.iter().for_each(|value| keys(value, into)),
+            _ => {}
+        }
+    }
+    let mut all = std::collections::BTreeSet::new();
+    keys(&engine::topology::schema::schema(), &mut all);
+    assert!(all.len() > 80, "{} keys", all.len());
+    let page = read("docs/language.md");
+    let words: std::collections::BTreeSet<&str> =
+        page.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).collect();
+    let missing: Vec<_> = all.iter().filter(|key| !words.contains(key.as_str())).collect();
+    assert!(missing.is_empty(), "docs/language.md does not name {missing:?}");
+}
+
+#[test]
 fn the_expressions_of_the_reference_have_the_values_it_says() {
     use engine::expr::{Bindings, Env, Expr, Scope, json};
     let page = read("docs/expressions.md");

@@ -82,7 +82,8 @@ mod tests {
         let busy = failed(Category::Transient, Some(503));
         let absent = failed(Category::Permanent, Some(404));
         let s = 1_000_000;
-        let cases: [&[(Result<(), &Error>, bool, Micros, Option<News>)]; 6] = [
+        type Step<'a> = (Result<(), &'a Error>, bool, Micros, Option<News>);
+        let cases: [&[Step<'_>]; 6] = [
             &[(Ok(()), false, 0, None), (Err(&lost), false, s, None), (Err(&busy), true, s, Some(News::Down))],
             &[
                 (Err(&lost), false, 0, Some(News::Unreachable)),
