@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use deltalake::arrow::array::RecordBatch;
+/// What a scan returns.
+pub use deltalake::arrow::array::RecordBatch;
 
 use crate::{Error, Result};
 

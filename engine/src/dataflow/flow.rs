@@ -201,7 +201,11 @@ fn work(worker: &mut Worker, shared: &Shared) {
             commit(shared, &durable, commits);
         }
         if shared.control.failure().is_some() || shared.control.is_abandoned() {
-            // The capabilities of what failed are kept: nothing is committed past it.
+            // The capabilities of what failed were kept until here, and nothing is committed from here on. Timely steps a
+            // worker until its dataflows are complete, which this one never is: it goes as a whole.
+            for dataflow in worker.installed_dataflows() {
+                worker.drop_dataflow(dataflow);
+            }
             return;
         }
     }

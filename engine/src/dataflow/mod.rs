@@ -30,6 +30,8 @@ pub mod patch;
 pub mod poller;
 pub mod source;
 pub mod table_sink;
+#[cfg(test)]
+mod tests;
 pub mod topic_sink;
 pub mod view;
 pub mod wire;
