@@ -93,7 +93,7 @@ fn order(key: u64, batch: u64) -> Row {
         text(format!("status {}", (key + batch) % 7)),
         text(format!("{}.{:02}", key % 900, key % 100)),
         Some(Cell::Int(number % 12)),
-        Some(Cell::Bool(key % 3 == 0)),
+        Some(Cell::Bool(key.is_multiple_of(3))),
         Some(Cell::Date(20_000 + i32::try_from(key % 365).unwrap_or(0))),
         Some(Cell::Timestamp(at)),
         Some(Cell::Timestamp(at)),
