@@ -66,8 +66,10 @@ async fn killed(seed: u64, mut draw: u64) {
     for topic in topics.names().await.iter().filter(|topic| topic.ends_with(".dlq")) {
         assert_eq!(topics.count(topic).await, 0, "{topic}");
     }
+    // What a download was writing when it was killed stays for a day: it may be another process's.
     let spooled = files(&data.join("spool"));
-    assert!(spooled.is_empty(), "files left in the spool: {:?}", spooled.keys());
+    let left: Vec<&String> = spooled.keys().filter(|name| !name.starts_with(".partial/")).collect();
+    assert!(left.is_empty(), "files left in the spool: {left:?}");
 }
 
 #[tokio::test]

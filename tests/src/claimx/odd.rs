@@ -197,6 +197,12 @@ async fn conserved(
     {
         counts.insert(topic, topics.count(&format!("claimx.{topic}")).await);
     }
+    // Only what may pass is tried again, and as often as the topology says.
+    let absent = topics.all("claimx.enrichment.dlq").await;
+    let absent = absent.iter().filter(|letter| letter.header("stage") == Some("photo"));
+    let (given_up, once): (Vec<_>, Vec<_>) = absent.partition(|letter| {
+        (letter.header("error_category"), letter.header("retry_count")) == (Some("transient"), Some("5"))
+    });
     let links = tables["claimx_attachment_metadata"].iter().filter(|row| !row["full_download_link"].is_null()).count();
     let cases = [
         ("raw messages", counts["events.raw"], sent.len()),
@@ -205,6 +211,8 @@ async fn conserved(
         ("messages to enrich", counts["enrichment.pending"], ids.len()),
         ("events in the log", tables["claimx_event_log"].len(), ids.len()),
         ("dead letters of the enricher", counts["enrichment.dlq"], lost),
+        ("media that never came", given_up.len(), 4),
+        ("media that were given up too early", once.len(), 0),
         ("files to fetch", counts["downloads.pending"], links),
         // Their links have expired or name a type that is not allowed.
         ("dead letters of the downloader", counts["downloads.dlq"], links),
