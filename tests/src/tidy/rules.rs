@@ -53,7 +53,6 @@ const MOST_LINES: usize = 600;
 /// Files that are longer, and why.
 const LONG: &[(&str, &str)] = &[
     ("connectors/src/conformance/table.rs", "one suite: what every table must do, case by case"),
-    ("engine/src/plan/mod.rs", "one list: the types that a topology compiles to, in the order of the language"),
     ("engine/src/run/connect.rs", "one step: everything that is opened, in the order in which it is opened"),
 ];
 

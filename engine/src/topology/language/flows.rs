@@ -32,7 +32,7 @@ pub static SOURCE: Shape = Shape {
         Key::new("file", Kind::Object(&FILE), "A file of JSON lines, or a directory of them."),
         Key::new("group", Kind::Name, "The group whose positions are committed; a topic needs it."),
         Key::new("deadline", Kind::Duration, "How long a message may stay in the flow.").or("60s"),
-        Key::new("budget", Kind::Size, "Bytes of messages in flight.").or("64MiB"),
+        Key::new("budget", Kind::Size, "Memory for what is in flight.").or("32MiB"),
         Key::new("retry", Kind::Object(&RETRY), "What happens to a message that failed; a topic needs it."),
     ],
     one_of: &["topic", "file"],
