@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use connectors::clock::Clock;
 use connectors::http::Client;
-use connectors::log::{Gate, Log, Message, Producer, Source as _, Subscription, TopicSpec};
+use connectors::log::{Gate, Log, Message, Producer, Subscription, TopicSpec};
 use connectors::spool::{Directory, Spool};
 use connectors::store::Store;
 use connectors::table::Table;
