@@ -12,8 +12,14 @@ pub fn topologies() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../topologies")
 }
 
-/// The program, built together with these tests.
-const BINARY: &str = env!("CARGO_BIN_EXE_engine-under-test");
+/// The program: `cargo test` builds it with these tests, as an example beside them (`examples/` next to `deps/`).
+fn binary() -> PathBuf {
+    let test = std::env::current_exe().expect("the test's own path");
+    let profile = test.ancestors().nth(2).expect("a test is in target/PROFILE/deps");
+    let program = profile.join("examples").join(format!("engine-under-test{}", std::env::consts::EXE_SUFFIX));
+    assert!(program.exists(), "{} is not there: `cargo test` builds it, `--test system` alone does not", program.display());
+    program
+}
 
 /// One run of the program.
 #[derive(Clone, Debug, Default)]
@@ -67,7 +73,7 @@ impl Engine {
     pub fn start(&self, folder: &Path) -> Started {
         let [out, err] = ["out", "err"].map(|name| folder.join(name));
         let file = |path: &Path| std::fs::File::create(path).expect("a file for what the program says");
-        let child = Command::new(BINARY)
+        let child = Command::new(binary())
             .args(&self.arguments)
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
