@@ -17,7 +17,11 @@ fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
     let profile = test.ancestors().nth(2).expect("a test is in target/PROFILE/deps");
     let program = profile.join("examples").join(format!("engine-under-test{}", std::env::consts::EXE_SUFFIX));
-    assert!(program.exists(), "{} is not there: `cargo test` builds it, `--test system` alone does not", program.display());
+    assert!(
+        program.exists(),
+        "{} is not there: `cargo test` builds it, `--test system` alone does not",
+        program.display()
+    );
     program
 }
 

@@ -29,6 +29,9 @@ use super::source::Wake;
 use super::{Builder, Capability, Epoch, Stream};
 use crate::plan::Flush;
 
+/// Commits between two turns of maintenance.
+const MAINTENANCE: u64 = 100;
+
 /// How far a table's commits are, for its children.
 pub struct Progress {
     committed: watch::Sender<Epoch>,
@@ -201,6 +204,14 @@ pub(crate) fn table_sink<'s>(updates: Stream<'s, Update>, sink: Sink) -> Stream<
     done_stream
 }
 
+/// Compacts, checkpoints and cleans up between two commits: nobody else writes the table meanwhile.
+async fn maintain(sink: &Sink) {
+    if let Err(error) = sink.table.maintain().await {
+        // It changes no row, and the next turn tries again.
+        tracing::warn!(table = %sink.name, %error, "maintenance failed");
+    }
+}
+
 /// Commits `updates`, which hold all epochs before `bound`. Returns when they are durable, or never.
 async fn commit(sink: &Sink, mut updates: Vec<Update>, bound: Epoch) {
     for parent in &sink.parents {
@@ -229,7 +240,10 @@ async fn commit(sink: &Sink, mut updates: Vec<Update>, bound: Epoch) {
             Ok(_) => {
                 if let Some(counts) = sink.stats.tables.get(&sink.name) {
                     counts.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
-                    counts.commits.fetch_add(1, Ordering::Relaxed);
+                    let before = counts.commits.fetch_add(1, Ordering::Relaxed);
+                    if (before + 1) % MAINTENANCE == 0 {
+                        maintain(sink).await;
+                    }
                 }
                 return;
             }
