@@ -1,6 +1,6 @@
 //! Figures: how fast flows run and how much memory they take, measured where a user sees it, from outside the process.
 //!
-//! `cargo bench --profile dev -p benches --bench engine -- [SCENARIO...] [--events N] [--runs R] [--under COMMAND]` runs the scenarios (all without a name)
+//! `cargo bench --profile dev --bench engine -- [SCENARIO...] [--events N] [--runs R] [--under COMMAND]` runs the scenarios (all without a name)
 //! and prints the median and the best of their runs. The dev profile is the one that the program and the tests are built
 //! with, so nothing else is compiled. Scenarios that run flows start this same binary again as `engine run ...`, so that
 //! memory and processor time are those of the engine alone.
