@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-/// Rows and messages are many small pieces made on one thread and dropped on another: the system's allocator keeps a quarter
-/// more memory for them, and spends a tenth more time.
+/// Rows and messages are many small pieces made on one thread and dropped on another, and the allocator is a fifth of the time.
+/// Which one keeps the least memory for them is not settled: see `benches/README.md`.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
