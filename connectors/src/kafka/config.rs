@@ -142,7 +142,9 @@ impl Options {
             ("sasl.password", password),
             ("ssl.ca.location", ca_location),
         ] {
-            if let Some(value) = value {
+            // Without SASL its settings mean nothing, and librdkafka warns about each.
+            let sasl = protocol.as_deref().is_some_and(|p| p.to_ascii_uppercase().starts_with("SASL"));
+            if let Some(value) = value.as_ref().filter(|_| sasl || !key.starts_with("sasl.")) {
                 config.set(key, value);
             }
         }

@@ -15,12 +15,15 @@ use super::member::message;
 use super::producer::Producer;
 use super::source::Source;
 use super::{Options, error};
-use crate::clock::Clock;
+use crate::clock::{Clock, Micros};
 use crate::log::{self, Bounds, Message, Subscription, TopicSpec};
 use crate::{Category, Error, Result};
 
 /// One try of the first contact; between tries its errors are looked at.
 const CONTACT: Duration = Duration::from_millis(500);
+
+/// How long a new topic may take to have a leader.
+const SETTLING: Micros = 5_000_000;
 
 /// A Kafka cluster.
 pub struct Log {
@@ -181,8 +184,17 @@ impl log::Log for Log {
     }
 
     async fn bounds(&self, topic: &str) -> Result<Vec<Bounds>> {
-        let topic = topic.to_string();
-        self.ask(move |client, timeout| bounds(client, &topic, timeout)).await
+        // A topic that was made a moment ago has no leader yet: what passes within seconds is waited for.
+        let patience = self.clock.now() + SETTLING;
+        loop {
+            let wanted = topic.to_string();
+            match self.ask(move |client, timeout| bounds(client, &wanted, timeout)).await {
+                Err(error) if error.category == Category::Transient && self.clock.now() < patience => {
+                    self.clock.sleep(Duration::from_millis(250)).await;
+                }
+                result => return result,
+            }
+        }
     }
 
     async fn read(&self, topic: &str, partition: i32, offset: i64, max: usize) -> Result<Vec<Message>> {
