@@ -4,33 +4,8 @@
 //! url, in a url inside an error message, in a JSON text, percent-encoded as a parameter of another url), the word behind
 //! `bearer`, and the user's part of a url. The rest stays byte for byte.
 
+use connectors::redact::SECRET_KEYS as SECRETS;
 use percent_encoding::percent_decode_str;
-
-/// The names of parameters whose values are secret, in lower case, sorted.
-const SECRETS: &[&str] = &[
-    "access_token",
-    "api_key",
-    "apikey",
-    "auth",
-    "authorization",
-    "key",
-    "password",
-    "pwd",
-    "se",
-    "secret",
-    "sig",
-    "sign",
-    "signature",
-    "sp",
-    "spr",
-    "sr",
-    "st",
-    "sv",
-    "token",
-    "x-amz-credential",
-    "x-amz-security-token",
-    "x-amz-signature",
-];
 
 /// What stands for a secret.
 const REDACTED: &str = "[REDACTED]";
