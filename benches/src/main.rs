@@ -8,10 +8,6 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-/// The engine's.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 mod child;
 mod flows;
 mod merge;

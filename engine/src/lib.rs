@@ -4,6 +4,7 @@
 //! it, [`dataflow`] is how it runs. [`expr`] is the language of its expressions, [`stage`] what happens to a document,
 //! [`policy`] what happens to failures. [`sim`] plays the outside, [`cli`] is the program.
 
+mod allocator;
 pub mod cli;
 pub mod dataflow;
 pub mod expr;
