@@ -9,6 +9,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 mod child;
+mod flatten;
 mod flows;
 mod merge;
 mod report;
@@ -23,7 +24,7 @@ struct Asked {
     under: Vec<String>,
 }
 
-const SCENARIOS: [&str; 4] = ["enrich", "ingest", "merge", "rows"];
+const SCENARIOS: [&str; 5] = ["enrich", "flatten", "ingest", "merge", "rows"];
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         let measured = runtime.block_on(async {
             match scenario.as_str() {
                 "enrich" => flows::enrich(&asked).await,
+                "flatten" => flatten::flatten(asked.runs),
                 "ingest" => flows::ingest(&asked).await,
                 "merge" => merge::merge(asked.runs).await,
                 _ => rows::rows(asked.runs),

@@ -5,6 +5,7 @@
 //! dataflow, and none knows what a topology means. Each trait has an in-memory double that passes the same conformance
 //! suite ([`conformance`]) as the real system.
 
+pub mod builder;
 pub mod clock;
 pub mod columns;
 pub mod conformance;

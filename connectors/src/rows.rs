@@ -1,14 +1,19 @@
-//! Rows on their way into a table: checked, ordered by key, and as one typed Arrow array for each declared column. What
-//! every table refuses, it refuses here.
+//! Rows on their way into a table: checked, ordered by key, as columns and back. What every table refuses, it refuses here.
 
-use deltalake::arrow::array::builder::{
-    BooleanBuilder, Date32Builder, Float64Builder, Int32Builder, Int64Builder, StringBuilder,
-    TimestampMicrosecondBuilder,
+use deltalake::arrow::array::{
+    Array as _, ArrayRef, AsArray as _, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array,
 };
-use deltalake::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use std::sync::Arc;
+use deltalake::arrow::compute::{concat_batches, nullif, take, take_record_batch};
+use deltalake::arrow::datatypes::{
+    DataType, Date32Type, Field, Float64Type, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit,
+    TimestampMicrosecondType,
+};
+use deltalake::arrow::error::ArrowError;
+use deltalake::arrow::ipc::reader::StreamReader;
+use deltalake::arrow::ipc::writer::StreamWriter;
+use deltalake::arrow::row::{RowConverter, Rows, SortField};
 
+use crate::builder::Builder;
 use crate::table::{Cell, Column, ColumnType, Row, TableSpec};
 use crate::{Error, Result};
 
@@ -100,56 +105,113 @@ pub fn arrow_schema<'a>(columns: impl IntoIterator<Item = &'a Column>) -> Schema
 /// assert_eq!(batch.num_rows(), 1);
 /// ```
 pub fn batch(columns: &[Column], rows: &[Row]) -> Result<RecordBatch> {
-    let arrays = columns.iter().enumerate().map(|(i, c)| array(c, i, rows)).collect::<Result<Vec<_>>>()?;
-    let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-    RecordBatch::try_new_with_options(arrow_schema(columns), arrays, &options)
-        .map_err(|e| Error::permanent(format!("cannot make a batch of {} rows: {e}", rows.len())))
-}
-
-fn array(column: &Column, index: usize, rows: &[Row]) -> Result<ArrayRef> {
-    macro_rules! build {
-        ($builder:expr, $pattern:pat => $value:expr) => {{
-            let mut builder = $builder;
-            for row in rows {
-                match row.get(index).and_then(Option::as_ref) {
-                    None | Some(Cell::Null) => builder.append_null(),
-                    Some($pattern) => builder.append_value($value),
-                    Some(other) => return Err(mismatch(column, other)),
-                }
-            }
-            Arc::new(builder.finish()) as ArrayRef
-        }};
+    let mut builder = Builder::new(columns, rows.len());
+    for row in rows {
+        for index in 0..columns.len() {
+            builder.cell(index, row.get(index).and_then(Option::as_ref).unwrap_or(&Cell::Null))?;
+        }
     }
-    let n = rows.len();
-    Ok(match column.kind {
-        ColumnType::Id | ColumnType::String | ColumnType::Text | ColumnType::Decimal | ColumnType::Json => {
-            build!(StringBuilder::with_capacity(n, n * 16), Cell::Text(text) => text)
-        }
-        ColumnType::Int64 => build!(Int64Builder::with_capacity(n), Cell::Int(value) => *value),
-        ColumnType::Int32 => build!(Int32Builder::with_capacity(n), Cell::Int(value) => {
-            i32::try_from(*value).map_err(|_| {
-                Error::permanent(format!("column {} is a 32-bit integer, and {value} does not fit", column.name))
-                    .hint("declare the column as int64")
-            })?
-        }),
-        ColumnType::Float64 => build!(Float64Builder::with_capacity(n), Cell::Float(bits) => f64::from_bits(*bits)),
-        ColumnType::Bool => build!(BooleanBuilder::with_capacity(n), Cell::Bool(value) => *value),
-        ColumnType::Timestamp => {
-            build!(TimestampMicrosecondBuilder::with_capacity(n).with_timezone("UTC"), Cell::Timestamp(value) => *value)
-        }
-        ColumnType::Date => build!(Date32Builder::with_capacity(n), Cell::Date(value) => *value),
-    })
+    builder.finish(rows.len())
 }
 
-fn mismatch(column: &Column, cell: &Cell) -> Error {
-    let found = match cell {
-        Cell::Null => "null",
-        Cell::Bool(_) => "a bool",
-        Cell::Int(_) => "an integer",
-        Cell::Float(_) => "a float",
-        Cell::Text(_) => "text",
-        Cell::Timestamp(_) => "a timestamp",
-        Cell::Date(_) => "a date",
-    };
-    Error::permanent(format!("column {} is {:?}, and a row holds {found}", column.name, column.kind))
+/// The rows of `batch`, which holds columns of the types that [`arrow_type`] names.
+///
+/// ```
+/// use connectors::table::{Cell, Column, ColumnType};
+/// let columns = [Column { name: "id".into(), kind: ColumnType::Int64, nullable: true, about: None }];
+/// let rows = vec![vec![Some(Cell::Int(7))], vec![Some(Cell::Null)]];
+/// let batch = connectors::rows::batch(&columns, &rows).unwrap();
+/// assert_eq!(connectors::rows::of_batch(&batch).unwrap(), rows);
+/// ```
+pub fn of_batch(batch: &RecordBatch) -> Result<Vec<Row>> {
+    let mut rows = vec![Vec::with_capacity(batch.num_columns()); batch.num_rows()];
+    for (column, field) in batch.columns().iter().zip(batch.schema_ref().fields()) {
+        macro_rules! read {
+            ($array:expr, $value:ident => $cell:expr) => {{
+                for (row, value) in rows.iter_mut().zip($array.iter()) {
+                    row.push(Some(value.map_or(Cell::Null, |$value| $cell)));
+                }
+            }};
+        }
+        match column.data_type() {
+            DataType::Utf8 => read!(column.as_string::<i32>(), v => Cell::Text(v.into())),
+            DataType::Int64 => read!(column.as_primitive::<Int64Type>(), v => Cell::Int(v)),
+            DataType::Int32 => read!(column.as_primitive::<Int32Type>(), v => Cell::Int(v.into())),
+            DataType::Float64 => read!(column.as_primitive::<Float64Type>(), v => Cell::Float(v.to_bits())),
+            DataType::Boolean => read!(column.as_boolean(), v => Cell::Bool(v)),
+            DataType::Timestamp(TimeUnit::Microsecond, _) => {
+                read!(column.as_primitive::<TimestampMicrosecondType>(), v => Cell::Timestamp(v));
+            }
+            DataType::Date32 => read!(column.as_primitive::<Date32Type>(), v => Cell::Date(v)),
+            other => return Err(Error::permanent(format!("column {} is {other}, which no row holds", field.name()))),
+        }
+    }
+    Ok(rows)
+}
+
+/// Refuses a batch that no table that inserts could hold: other columns than declared, or nulls where none may be. The rows
+/// come back in the order of their keys, empty texts of partition columns as null.
+pub fn checked_batch(spec: &TableSpec, batch: &RecordBatch) -> Result<RecordBatch> {
+    let schema = arrow_schema(&spec.columns);
+    if batch.schema_ref().fields() != schema.fields() {
+        return Err(refused(spec, "a batch has other columns than are declared"));
+    }
+    for (index, (column, array)) in spec.columns.iter().zip(batch.columns()).enumerate() {
+        if array.null_count() > 0 && (!column.nullable || spec.key.contains(&index)) {
+            let what = format!("a row has null for column {}, which may not be null", column.name);
+            return Err(refused(spec, what).hint("drop the ! from the column, or give it a value"));
+        }
+    }
+    let failed = |e| refused(spec, format!("cannot order a batch: {e}"));
+    let mut arrays = batch.columns().to_vec();
+    for index in &spec.partition {
+        let Some(array) = arrays.get_mut(*index) else { continue };
+        if let Some(texts) = array.as_string_opt::<i32>() {
+            let empty: BooleanArray = texts.iter().map(|text| Some(text == Some(""))).collect();
+            *array = nullif(array, &empty).map_err(failed)?;
+        }
+    }
+    let keys = encoded_keys(spec, &arrays).map_err(failed)?;
+    let mut order: Vec<u32> = (0..).take(batch.num_rows()).collect();
+    let key = |index: u32| keys.row(index as usize);
+    order.sort_unstable_by(|a, b| key(*a).cmp(&key(*b)));
+    if order.windows(2).any(|pair| matches!(pair, [a, b] if key(*a) == key(*b))) {
+        return Err(refused(spec, "two rows of one commit have the same key").hint("consolidate rows by key first"));
+    }
+    let order = UInt32Array::from(order);
+    let arrays = arrays.iter().map(|array| take(array, &order, None)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(schema, arrays, &options).map_err(failed)
+}
+
+/// The key of each row as bytes that sort as the keys do. `columns` are all columns of `spec`.
+pub fn encoded_keys(spec: &TableSpec, columns: &[ArrayRef]) -> Result<Rows, ArrowError> {
+    let keys: Vec<ArrayRef> = spec.key.iter().filter_map(|index| columns.get(*index)).cloned().collect();
+    RowConverter::new(keys.iter().map(|key| SortField::new(key.data_type().clone())).collect())?.convert_columns(&keys)
+}
+
+/// `batches` of the same columns as one.
+pub fn concat(spec: &TableSpec, batches: &[RecordBatch]) -> Result<RecordBatch> {
+    concat_batches(&arrow_schema(&spec.columns), batches)
+        .map_err(|e| refused(spec, format!("cannot join batches: {e}")))
+}
+
+/// The rows of `batch` at `indices`, in that order.
+pub fn pick(spec: &TableSpec, batch: &RecordBatch, indices: Vec<u32>) -> Result<RecordBatch> {
+    take_record_batch(batch, &UInt32Array::from(indices)).map_err(|e| refused(spec, format!("cannot pick rows: {e}")))
+}
+
+/// A batch as bytes, for another process: Arrow's stream format.
+pub fn to_bytes(batch: &RecordBatch) -> Result<Vec<u8>> {
+    let failed = |e: ArrowError| Error::permanent(format!("cannot encode a batch: {e}"));
+    let mut writer = StreamWriter::try_new(Vec::new(), batch.schema_ref()).map_err(failed)?;
+    writer.write(batch).map_err(failed)?;
+    writer.into_inner().map_err(failed)
+}
+
+/// The batch that [`to_bytes`] made into `bytes`.
+pub fn from_bytes(bytes: &[u8]) -> Result<RecordBatch> {
+    let failed = |e: ArrowError| Error::permanent(format!("cannot decode a batch: {e}"));
+    let mut batches = StreamReader::try_new(bytes, None).map_err(failed)?;
+    batches.next().ok_or_else(|| Error::permanent("no batch where one was expected"))?.map_err(failed)
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 /// What a scan returns.
 pub use deltalake::arrow::array::RecordBatch;
 
-use crate::{Error, Result};
+use crate::{Error, Result, rows};
 
 /// The type of a column, which is also the rule that turns JSON into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -195,6 +195,12 @@ pub trait Table: Send + Sync {
     /// when no row changes anything, the transactions are still recorded. A commit that had landed although its answer was
     /// lost is recognised by its own transactions and not repeated.
     async fn commit(&self, rows: Vec<Row>, transactions: &Transactions) -> Result<Committed, CommitError>;
+
+    /// The same for a table that only inserts, with its rows as columns already: `batch` holds all declared columns in their
+    /// order, whole rows, one a key. Nothing on the way takes the rows apart.
+    async fn insert(&self, batch: RecordBatch, transactions: &Transactions) -> Result<Committed, CommitError> {
+        self.commit(rows::of_batch(&batch)?, transactions).await
+    }
 
     /// The transactions that the newest version of the table holds.
     async fn transactions(&self) -> Result<Transactions>;

@@ -7,10 +7,11 @@
 mod allocator;
 pub mod cli;
 pub mod dataflow;
-pub mod expr;
 pub mod plan;
 pub mod policy;
 pub mod run;
 pub mod sim;
 pub mod stage;
 pub mod topology;
+
+pub use expr;

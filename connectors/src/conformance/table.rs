@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
-use deltalake::arrow::array::{Array, AsArray, RecordBatch};
-use deltalake::arrow::datatypes::{DataType, Date32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use deltalake::arrow::array::RecordBatch;
 
 use crate::Category;
 use crate::table::{Cell, Column, ColumnType, CommitError, Group, Mode, Row, Table, TableSpec, Transactions};
@@ -103,22 +102,7 @@ pub fn text(value: &str) -> Cell {
 
 /// The cells of `batch`, row by row.
 pub fn cells(batch: &RecordBatch) -> Vec<Vec<Cell>> {
-    let cell = |column: &dyn Array, row: usize| {
-        if column.is_null(row) {
-            return Cell::Null;
-        }
-        match column.data_type() {
-            DataType::Utf8 => Cell::Text(column.as_string::<i32>().value(row).into()),
-            DataType::Int64 => Cell::Int(column.as_primitive::<Int64Type>().value(row)),
-            DataType::Int32 => Cell::Int(column.as_primitive::<Int32Type>().value(row).into()),
-            DataType::Float64 => Cell::Float(column.as_primitive::<Float64Type>().value(row).to_bits()),
-            DataType::Boolean => Cell::Bool(column.as_boolean().value(row)),
-            DataType::Timestamp(..) => Cell::Timestamp(column.as_primitive::<TimestampMicrosecondType>().value(row)),
-            DataType::Date32 => Cell::Date(column.as_primitive::<Date32Type>().value(row)),
-            other => panic!("a column of type {other} is in no spec"),
-        }
-    };
-    (0..batch.num_rows()).map(|row| batch.columns().iter().map(|column| cell(column, row)).collect()).collect()
+    crate::rows::of_batch(batch).unwrap().into_iter().map(|row| row.into_iter().flatten().collect()).collect()
 }
 
 /// All rows of `table`, of the version that `not_past` asks for.
@@ -182,6 +166,7 @@ where
     positions_fence_and_only_grow(open(orders()).await).await;
     a_replay_changes_nothing(open(orders()).await).await;
     insert_keeps_the_first_row(open(events()).await).await;
+    columns_are_inserted_as_rows_are(open(events()).await).await;
     a_row_may_move_to_another_partition(open(stock()).await).await;
     partition_values_come_back(open(stock()).await).await;
     bad_rows_are_refused(open(orders()).await).await;
@@ -358,6 +343,24 @@ async fn insert_keeps_the_first_row(table: Arc<dyn Table>) {
     assert_eq!((none.inserted, none.version), (0, version + 1), "the position is still recorded");
 }
 
+async fn columns_are_inserted_as_rows_are(table: Arc<dyn Table>) {
+    let spec = events();
+    let batch = |ids: &[&str], body: Cell| {
+        let cells = |id: &&str| row(&spec, &[("event_id", text(id)), ("day", Cell::Date(1)), ("body", body.clone())]);
+        crate::rows::batch(&spec.columns, &ids.iter().map(cells).collect::<Vec<_>>()).unwrap()
+    };
+    let done = table.insert(batch(&["b", "a"], text("1")), &at(&[("p", 2)])).await.unwrap();
+    assert_eq!((done.inserted, done.version), (2, 1));
+    let done = table.insert(batch(&["c", "a"], Cell::Null), &at(&[("p", 3)])).await.unwrap();
+    assert_eq!((done.inserted, done.files_rewritten), (1, 0));
+    let found = rows(table.as_ref(), &spec, None).await;
+    assert_eq!(found.values().map(|row| &row[2]).collect::<Vec<_>>(), [&text("1"), &text("1"), &Cell::Null]);
+    let twice = table.insert(batch(&["d", "d"], text("1")), &at(&[("p", 4)])).await.unwrap_err();
+    assert!(matches!(twice, CommitError::Failed(e) if e.category == Category::Permanent));
+    let fenced = table.insert(batch(&["e"], text("1")), &at(&[("p", 1)])).await.unwrap_err();
+    assert!(matches!(fenced, CommitError::Fenced { .. }));
+}
+
 async fn a_row_may_move_to_another_partition(table: Arc<dyn Table>) {
     let spec = stock();
     for (region, version) in [("north", 1), ("south", 2), ("lost", 1)] {
@@ -463,7 +466,15 @@ pub async fn random_walk(table: &dyn Table, spec: &TableSpec, seed: u64, commits
             _ => random.rows(spec, size),
         };
         batch.iter().for_each(|row| apply(spec, &mut model, row));
-        let done = table.commit(batch.clone(), &at(&[("p", commit)])).await.unwrap();
+        let transactions = at(&[("p", commit)]);
+        // Whole rows may come as columns too, in any order.
+        let done = match spec.mode {
+            Mode::Insert if commit % 2 == 0 => {
+                let columns = crate::rows::batch(&spec.columns, &batch).unwrap();
+                table.insert(columns, &transactions).await.unwrap()
+            }
+            _ => table.commit(batch.clone(), &transactions).await.unwrap(),
+        };
         assert!(done.inserted + done.updated <= batch.len() as u64);
         written.push(batch);
         assert!(

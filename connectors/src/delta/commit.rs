@@ -5,7 +5,7 @@
 //! an error, the commit may still have landed: before anything else the log is read on and searched for the commit's id. A
 //! file that was written for a commit is never deleted here, whatever the answer; vacuum takes what no version names.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::files::{File, Files};
 use super::rewrite::{Outcome, Source, Target};
 use super::{Table, log, schema};
 use crate::table::{CommitError, Committed, Mode, Transactions};
-use crate::{Error, Result, rows};
+use crate::{Error, Result};
 
 /// How often a commit is planned before the caller is told that it failed.
 const ATTEMPTS: u32 = 6;
@@ -111,19 +111,14 @@ impl State {
 }
 
 impl Table {
-    /// See [`crate::table::Table::commit`].
-    pub(super) async fn commit_rows(
+    /// See [`crate::table::Table::commit`] and [`crate::table::Table::insert`].
+    pub(super) async fn commit_source(
         &self,
-        rows: Vec<crate::table::Row>,
+        source: Source,
         transactions: &Transactions,
     ) -> Result<Committed, CommitError> {
-        let rows = rows::checked(&self.spec, rows)?;
-        let fingerprint = {
-            let mut hasher = DefaultHasher::new();
-            (&rows, transactions).hash(&mut hasher);
-            hasher.finish()
-        };
-        let source = Arc::new(Source::new(self.spec.clone(), rows)?);
+        let fingerprint = source.fingerprint(transactions);
+        let source = Arc::new(source);
         let mut state = self.state.lock().await;
         if state.pending.as_ref().is_some_and(|pending| pending.fingerprint != fingerprint) {
             state.pending = None;
@@ -276,9 +271,7 @@ impl Table {
             }
         }
         let new: Vec<u32> = (0u32..).zip(&found).filter(|(_, found)| !**found).map(|(index, _)| index).collect();
-        for row in new.iter().filter_map(|index| source.rows.get(*index as usize)) {
-            rows::check_insert(&self.spec, row)?;
-        }
+        source.check_new(&new)?;
         plan.adds.extend(source.insert(&target, &new).await.map_err(|e| self.place.failed("write new rows", e))?);
         plan.committed.inserted = new.len() as u64;
         Ok(plan)

@@ -148,7 +148,13 @@ impl Table {
 #[async_trait]
 impl crate::table::Table for Table {
     async fn commit(&self, rows: Vec<Row>, transactions: &Transactions) -> Result<Committed, CommitError> {
-        self.commit_rows(rows, transactions).await
+        let rows = crate::rows::checked(&self.spec, rows)?;
+        self.commit_source(rewrite::Source::new(self.spec.clone(), rows)?, transactions).await
+    }
+
+    async fn insert(&self, batch: RecordBatch, transactions: &Transactions) -> Result<Committed, CommitError> {
+        let batch = crate::rows::checked_batch(&self.spec, &batch)?;
+        self.commit_source(rewrite::Source::of_batch(self.spec.clone(), batch)?, transactions).await
     }
 
     async fn transactions(&self) -> Result<Transactions> {

@@ -5,6 +5,7 @@
 //! rows and go into files of their own, ordered by key.
 
 use std::cmp::Ordering;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use deltalake::arrow::array::make_comparator;
@@ -20,16 +21,18 @@ use futures::TryStreamExt as _;
 use hashbrown::HashMap;
 
 use super::files::{self, File};
-use crate::table::{Mode, Row, TableSpec};
+use crate::table::{Mode, Row, TableSpec, Transactions};
 use crate::{Result, rows};
 
 /// The rows of one commit, indexed by key.
 pub(super) struct Source {
     spec: Arc<TableSpec>,
-    /// Ordered by key.
+    /// Ordered by key. Of a batch that came as columns only the cells of key and partition are here.
     pub rows: Vec<Row>,
     /// All declared columns; absent cells are null.
     batch: RecordBatch,
+    /// Whether every row carries every column.
+    whole: bool,
     /// The encoded key of each row, to its index.
     by_key: HashMap<Box<[u8]>, u32>,
 }
@@ -62,11 +65,45 @@ impl Source {
     /// Indexes `rows`, which are checked and ordered by key.
     pub fn new(spec: Arc<TableSpec>, rows: Vec<Row>) -> Result<Source> {
         let batch = rows::batch(&spec.columns, &rows)?;
-        let mut source = Source { spec, rows, batch, by_key: HashMap::new() };
+        Source { spec, rows, batch, whole: false, by_key: HashMap::new() }.indexed()
+    }
+
+    /// Indexes whole rows that came as columns, checked and ordered by key.
+    pub fn of_batch(spec: Arc<TableSpec>, batch: RecordBatch) -> Result<Source> {
+        let mut rows = vec![vec![None; spec.columns.len()]; batch.num_rows()];
+        let failed = |e| crate::Error::permanent(format!("cannot read keys: {e}"));
+        for index in spec.key.iter().chain(&spec.partition) {
+            let cells = rows::of_batch(&batch.project(&[*index]).map_err(failed)?)?;
+            for (row, cell) in rows.iter_mut().zip(cells.into_iter().flatten()) {
+                if let Some(slot) = row.get_mut(*index) {
+                    *slot = cell;
+                }
+            }
+        }
+        Source { spec, rows, batch, whole: true, by_key: HashMap::new() }.indexed()
+    }
+
+    fn indexed(mut self) -> Result<Source> {
         let encoded =
-            source.encode(&source.batch).map_err(|e| crate::Error::permanent(format!("cannot encode keys: {e}")))?;
-        source.by_key = (0u32..).zip(&encoded).map(|(index, key)| (key.as_ref().into(), index)).collect();
-        Ok(source)
+            self.encode(&self.batch).map_err(|e| crate::Error::permanent(format!("cannot encode keys: {e}")))?;
+        self.by_key = (0u32..).zip(&encoded).map(|(index, key)| (key.as_ref().into(), index)).collect();
+        Ok(self)
+    }
+
+    /// A number that tells this batch from another one.
+    pub fn fingerprint(&self, transactions: &Transactions) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.rows, transactions).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Refuses rows that are new and lack a column that must not be null. Rows that came as columns are whole.
+    pub fn check_new(&self, new: &[u32]) -> Result<()> {
+        if self.whole {
+            return Ok(());
+        }
+        let mut new = new.iter().filter_map(|index| self.rows.get(*index as usize));
+        new.try_for_each(|row| rows::check_insert(&self.spec, row))
     }
 
     /// The keys of `batch`, which holds the key columns by name.

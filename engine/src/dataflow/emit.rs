@@ -9,13 +9,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use connectors::Category;
 use connectors::log::Record;
-use connectors::table::Cell;
+use connectors::table::{Cell, Mode, TableSpec};
+use serde::{Deserialize, Serialize};
 use sonic_rs::{JsonValueTrait, Object};
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::progress::operate::FrontierInterest;
 
+use super::chunk::{Building, Chunk, Flattener};
+use super::control::Control;
 use super::ledger::Outcome;
 use super::operators::Surroundings;
 use super::patch::{Patch, Patcher};
@@ -26,22 +29,62 @@ use crate::plan::{Rows, Send, Status, Trigger};
 use crate::stage::presence::Presence;
 use crate::stage::{Document, Failure};
 
-/// A row on its way to a table: its key and what is said of it.
-pub type Update = (Key, Patch);
+/// What goes to a table: what is said of one key, or whole rows as columns for a table that only inserts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Update {
+    /// For a table that merges.
+    Patch(Key, Patch),
+    /// For a table that inserts.
+    Chunk(Chunk),
+}
+
+impl Update {
+    /// How many rows it speaks of.
+    pub fn rows(&self) -> usize {
+        match self {
+            Update::Patch(..) => 1,
+            Update::Chunk(chunk) => chunk.rows(),
+        }
+    }
+
+    /// About how much memory it holds.
+    pub fn size(&self) -> usize {
+        match self {
+            Update::Patch(_, patch) => patch.size(),
+            Update::Chunk(chunk) => chunk.size(),
+        }
+    }
+}
 
 /// A row block, ready to run.
 #[derive(Clone)]
 pub struct RowBlock {
-    /// As it is declared.
-    pub block: Rows,
     /// Which of the operator's tables it feeds.
     pub output: usize,
+    /// Makes its rows.
+    pub make: Make,
+    /// Where its keys are entered, if an expression asks for them.
+    pub presence: Option<Arc<Presence>>,
+}
+
+/// How a block's rows are made.
+#[derive(Clone)]
+pub enum Make {
+    /// One patch a document.
+    Patches(PatchBlock),
+    /// Columns.
+    Columns(Flattener),
+}
+
+/// A row block of a table that merges.
+#[derive(Clone)]
+pub struct PatchBlock {
+    /// As it is declared.
+    pub block: Rows,
     /// Makes its patches.
     pub patcher: Patcher,
     /// Its place among all row blocks of the flow.
     pub index: u32,
-    /// Where its keys are entered, if an expression asks for them.
-    pub presence: Option<Arc<Presence>>,
 }
 
 /// A send block, ready to run.
@@ -60,14 +103,70 @@ pub struct Blocks {
     pub rows: Vec<RowBlock>,
     /// Send blocks.
     pub sends: Vec<SendBlock>,
-    /// How many tables they feed.
-    pub tables: usize,
+    /// The tables they feed.
+    pub tables: Vec<Arc<TableSpec>>,
     /// Time and presence.
     pub surroundings: Surroundings,
+    /// Where a failure of the operator itself is said.
+    pub control: Arc<Control>,
+}
+
+impl Blocks {
+    /// For each table that inserts the place where its columns are built.
+    fn building(&self) -> Vec<Option<Building>> {
+        self.tables.iter().map(|spec| (spec.mode == Mode::Insert).then(|| Building::new(spec))).collect()
+    }
 }
 
 impl RowBlock {
-    fn fire(&self, document: &Document, env: &Env) -> Result<Option<Update>, Failure> {
+    /// Makes a row block of `block`, the one at `index` of its flow.
+    pub fn new(block: Rows, spec: Arc<TableSpec>, index: u32, output: usize, presence: Option<Arc<Presence>>) -> Self {
+        let make = match spec.mode {
+            Mode::Insert => Make::Columns(Flattener::new(block, spec, index)),
+            Mode::Merge => Make::Patches(PatchBlock { block, patcher: Patcher::new(spec), index }),
+        };
+        RowBlock { output, make, presence }
+    }
+
+    /// The block as it is declared.
+    fn block(&self) -> &Rows {
+        match &self.make {
+            Make::Patches(patches) => &patches.block,
+            Make::Columns(flattener) => flattener.block(),
+        }
+    }
+
+    fn fire(&self, document: &Document, env: &Env, out: &mut Out) -> Result<(), Failure> {
+        let key = match &self.make {
+            Make::Columns(flattener) => match out.building.get_mut(self.output) {
+                Some(Some(building)) => flattener.append(document, env, building)?,
+                _ => None,
+            },
+            Make::Patches(patches) => match patches.fire(document, env)? {
+                None => None,
+                Some((key, patch, whole)) => {
+                    let text = match key.first() {
+                        Some(Cell::Text(text)) if whole => Some(text.clone()),
+                        _ => None,
+                    };
+                    if let Some(updates) = out.updates.get_mut(self.output) {
+                        updates.push(Update::Patch(key, patch));
+                    }
+                    text
+                }
+            },
+        };
+        if let (Some(presence), Some(key)) = (&self.presence, key) {
+            presence.insert(&key);
+        }
+        Ok(())
+    }
+}
+
+impl PatchBlock {
+    /// Key and patch of the document's row, and whether it holds the main group of columns: a row that only event-driven
+    /// groups made is a placeholder, and is not taken for present.
+    fn fire(&self, document: &Document, env: &Env) -> Result<Option<(Key, Patch, bool)>, Failure> {
         let (name, scope) = (&self.block.name, document.scope(env));
         let failure = |place: &_, text: String| Failure::new(Category::Permanent, text, name, place);
         if let Some(when) = &self.block.when
@@ -94,14 +193,10 @@ impl RowBlock {
             }
             row[column.column] = Some(cell);
         }
-        // A row that only event-driven groups made is a placeholder, and is not taken for present.
         let whole = spec.main_version().is_none_or(|c| row[c].as_ref().is_some_and(|cell| !cell.is_null()));
-        let update =
+        let (key, patch) =
             self.patcher.patch(row, &document.meta.origin, self.index).map_err(|e| failure(&self.block.place, e))?;
-        if let (Some(presence), Some(Cell::Text(key)), true) = (&self.presence, update.0.first(), whole) {
-            presence.insert(key);
-        }
-        Ok(Some(update))
+        Ok(Some((key, patch, whole)))
     }
 }
 
@@ -126,7 +221,7 @@ impl SendBlock {
             }
             body.insert(&*field.name, value);
         }
-        let text = |expr: &crate::expr::Expr, what: &str| -> Result<Option<Bytes>, Failure> {
+        let text = |expr: &expr::Expr, what: &str| -> Result<Option<Bytes>, Failure> {
             let value = expr.eval(&scope).map_err(|e| failure(format!("{what}: {e}")))?;
             Ok(match value.as_str() {
                 _ if value.is_null() => None,
@@ -156,16 +251,15 @@ pub(crate) fn emit<'s>(
     only_produced: bool,
     blocks: Blocks,
 ) -> Emitted<'s> {
-    let tables = blocks.tables;
-    build(format!("Emit {name}"), documents, tables, move |document: Document, out| {
+    let building = blocks.building();
+    build(format!("Emit {name}"), documents, building, blocks.control.clone(), move |document: Document, out| {
         if only_produced && !document.produced {
             return;
         }
         let env = blocks.surroundings.env();
         for block in &blocks.rows {
-            match block.fire(&document, &env) {
-                Ok(update) => out.updates[block.output].extend(update),
-                Err(failure) => out.notes.push(Note::Failed(document.meta.id, failure)),
+            if let Err(failure) = block.fire(&document, &env, out) {
+                out.notes.push(Note::Failed(document.meta.id, failure));
             }
         }
         for block in &blocks.sends {
@@ -183,16 +277,15 @@ pub(crate) fn emit_outcomes<'s>(outcomes: Stream<'s, Outcome>, blocks: Blocks) -
         Trigger::Outcomes(list) => list.iter().any(|s: &Status| *s as u8 == status),
         Trigger::Documents(_) => false,
     };
-    let tables = blocks.tables;
-    build("Emit outcomes".to_owned(), outcomes, tables, move |outcome: Outcome, out| {
+    let building = blocks.building();
+    build("Emit outcomes".to_owned(), outcomes, building, blocks.control.clone(), move |outcome: Outcome, out| {
         let env = blocks.surroundings.env();
         let log = |failure: Failure| {
             tracing::error!(block = %failure.stage, place = %failure.place, error = %failure.message, "outcome not written");
         };
-        for block in blocks.rows.iter().filter(|b| fires(&b.block.trigger, outcome.status)) {
-            match block.fire(&outcome.document, &env) {
-                Ok(update) => out.updates[block.output].extend(update),
-                Err(failure) => log(failure),
+        for block in blocks.rows.iter().filter(|b| fires(&b.block().trigger, outcome.status)) {
+            if let Err(failure) = block.fire(&outcome.document, &env, out) {
+                log(failure);
             }
         }
         for block in blocks.sends.iter().filter(|b| fires(&b.block.trigger, outcome.status)) {
@@ -208,6 +301,8 @@ pub(crate) fn emit_outcomes<'s>(outcomes: Stream<'s, Outcome>, blocks: Blocks) -
 struct Out {
     /// By the operator's table.
     updates: Vec<Vec<Update>>,
+    /// The same for tables that insert.
+    building: Vec<Option<Building>>,
     records: Vec<Record>,
     notes: Vec<Note>,
 }
@@ -215,10 +310,12 @@ struct Out {
 fn build<'s, D: Clone + 'static>(
     name: String,
     input: Stream<'s, D>,
-    tables: usize,
+    building: Vec<Option<Building>>,
+    control: Arc<Control>,
     mut fire: impl FnMut(D, &mut Out) + 'static,
 ) -> Emitted<'s> {
-    let mut builder = OperatorBuilder::new(name, input.scope());
+    let tables = building.len();
+    let mut builder = OperatorBuilder::new(name.clone(), input.scope());
     let mut input = builder.new_input(input, Pipeline);
     builder.set_notify_for(0, FrontierInterest::Never);
     let (mut updates, mut streams) = (Vec::with_capacity(tables), Vec::with_capacity(tables));
@@ -232,13 +329,20 @@ fn build<'s, D: Clone + 'static>(
     let mut records = OutputBuilder::<_, Builder<Record>>::from(records);
     let mut notes = OutputBuilder::<_, Builder<Note>>::from(notes);
     builder.build(move |_| {
-        let mut out = Out { updates: vec![Vec::new(); tables], records: Vec::new(), notes: Vec::new() };
+        let mut out = Out { updates: vec![Vec::new(); tables], building, records: Vec::new(), notes: Vec::new() };
         move |_| {
             let mut updates: Vec<_> = updates.iter_mut().map(OutputBuilder::activate).collect();
             let (mut records, mut notes) = (records.activate(), notes.activate());
             input.for_each(|time, data| {
                 for item in data.drain(..) {
                     fire(item, &mut out);
+                }
+                for (building, updates) in out.building.iter_mut().zip(&mut out.updates) {
+                    match building.as_mut().map_or(Ok(None), Building::take) {
+                        Ok(chunk) => updates.extend(chunk.map(Update::Chunk)),
+                        // Every column of every row was appended: this cannot be. The flow ends, and nothing is committed.
+                        Err(error) => control.fail(format!("{name}: {error}")),
+                    }
                 }
                 for (index, handle) in updates.iter_mut().enumerate() {
                     if let Some(capability) = time.retain_least(index) {

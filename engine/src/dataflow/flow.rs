@@ -21,7 +21,6 @@ use super::emit::{Blocks, RowBlock, SendBlock, Update, emit, emit_outcomes};
 use super::epochs::Epochs;
 use super::ledger::{Book, ledger};
 use super::operators::{Setting, Surroundings, apply, read, run};
-use super::patch::Patcher;
 use super::source::{Feed, Wake, source};
 use super::table_sink::{Progress, table_sink};
 use super::topic_sink::topic_sink;
@@ -303,7 +302,7 @@ fn build<'s>(scope: Scope<'s, Epoch>, shared: &Shared, durable: &probe::Handle<E
         let sink = sink::Sink {
             name: name.clone(),
             table: table.table.clone(),
-            patcher: Patcher::new(table.plan.spec.clone()),
+            spec: table.plan.spec.clone(),
             flush: table.plan.flush,
             progress: progress.clone(),
             parents,
@@ -344,13 +343,8 @@ fn blocks_of(shared: &Shared, fires: impl Fn(&Trigger) -> bool) -> (Blocks, Vec<
             tables.push(table);
             tables.len() - 1
         });
-        rows.push(RowBlock {
-            block: block.clone(),
-            output,
-            patcher: Patcher::new(open.plan.spec.clone()),
-            index: u32::try_from(index).unwrap_or(u32::MAX),
-            presence: open.presence.clone(),
-        });
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        rows.push(RowBlock::new(block.clone(), open.plan.spec.clone(), index, output, open.presence.clone()));
     }
     let sends = shared
         .plan
@@ -359,7 +353,16 @@ fn blocks_of(shared: &Shared, fires: impl Fn(&Trigger) -> bool) -> (Blocks, Vec<
         .filter(|b| fires(&b.trigger))
         .filter_map(|b| Some(SendBlock { block: b.clone(), topic: shared.topics.get(&b.topic)?.clone() }))
         .collect();
-    (Blocks { rows, sends, tables: tables.len(), surroundings: shared.surroundings.clone() }, tables)
+    let specs =
+        tables.iter().filter_map(|table| shared.tables.get_index(*table)).map(|(_, (t, _))| t.plan.spec.clone());
+    let blocks = Blocks {
+        rows,
+        sends,
+        tables: specs.collect(),
+        surroundings: shared.surroundings.clone(),
+        control: shared.control.clone(),
+    };
+    (blocks, tables)
 }
 
 /// Fires the blocks that read the output of one stage, or the messages themselves.
@@ -447,7 +450,7 @@ fn build_stage<'s>(shared: &Shared, stage: &plan::Stage, input: Stream<'s, Docum
 struct Pass;
 
 impl Apply for Pass {
-    fn apply(&mut self, mut document: Document, _: &crate::expr::Env) -> crate::stage::Verdict {
+    fn apply(&mut self, mut document: Document, _: &expr::Env) -> crate::stage::Verdict {
         document.produced = true;
         crate::stage::Verdict::On(document)
     }

@@ -20,6 +20,7 @@
 //!
 //! *An operator that fails never drops its capability*: it says so on [`Control`] and stays; the process ends.
 
+pub mod chunk;
 pub mod control;
 pub mod emit;
 pub mod epochs;

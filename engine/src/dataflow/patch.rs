@@ -3,11 +3,11 @@
 //! A patch holds some columns of a row. Each cell carries the stamp of its column group: the declared version, then the
 //! place of the message in its origin topic. Adding two patches keeps, column by column, the cell with the greater stamp:
 //! the last writer wins, whatever the order of addition. Columns of the `keep` list keep the smallest value that is not
-//! null, and a table of mode `insert` keeps the whole row of the first message.
+//! null. Tables of mode `insert` have no patches: their rows are whole, see [`chunk`](super::chunk).
 
 use std::sync::Arc;
 
-use connectors::table::{Cell, Mode, Row, TableSpec};
+use connectors::table::{Cell, Row, TableSpec};
 use differential_dataflow::difference::{IsZero, Semigroup};
 
 use super::wire::Key;
@@ -28,7 +28,6 @@ pub struct Stamp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 enum Rule {
     Last,
-    First,
     Keep,
 }
 
@@ -60,7 +59,7 @@ impl Ord for Rules {
     }
 }
 
-/// Makes patches of one table out of rows, and rows out of patches.
+/// Makes patches of one table out of rows.
 #[derive(Clone, Debug)]
 pub struct Patcher {
     spec: Arc<TableSpec>,
@@ -78,11 +77,7 @@ impl Patcher {
                 groups[column] = Some(index);
             }
         }
-        let rule = |column: usize| match spec.mode {
-            Mode::Insert => Rule::First,
-            Mode::Merge if spec.keep.contains(&column) => Rule::Keep,
-            Mode::Merge => Rule::Last,
-        };
+        let rule = |column: usize| if spec.keep.contains(&column) { Rule::Keep } else { Rule::Last };
         let rules = Rules(Arc::new((0..spec.columns.len()).map(rule).collect()));
         Patcher { spec, rules, groups }
     }
@@ -118,14 +113,14 @@ impl Patcher {
         let cells = cells.map(|(column, cell)| stamps[of(column)].clone().zip(cell)).collect();
         Ok((key, Patch { cells, rules: self.rules.clone() }))
     }
-
-    /// The row that a consolidated patch stands for.
-    pub fn row(&self, patch: Patch) -> Row {
-        patch.cells.into_iter().map(|cell| cell.map(|(_, cell)| cell)).collect()
-    }
 }
 
 impl Patch {
+    /// The row that a consolidated patch stands for.
+    pub fn row(self) -> Row {
+        self.cells.into_iter().map(|cell| cell.map(|(_, cell)| cell)).collect()
+    }
+
     /// About how much memory it holds.
     pub fn size(&self) -> usize {
         let cell = |c: &Option<(Arc<Stamp>, Cell)>| 32 + c.as_ref().map_or(0, |(_, cell)| cell.size());
@@ -149,7 +144,6 @@ impl Semigroup for Patch {
             };
             let replace = match self.rules.0.get(column) {
                 Some(Rule::Keep) => keeps(theirs, held),
-                Some(Rule::First) => (&theirs.0, &theirs.1) < (&held.0, &held.1),
                 _ => (&theirs.0, &theirs.1) > (&held.0, &held.1),
             };
             if replace {
@@ -167,12 +161,12 @@ fn keeps(theirs: &(Arc<Stamp>, Cell), held: &(Arc<Stamp>, Cell)) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use connectors::table::{Column, ColumnType, Group};
+    use connectors::table::{Column, ColumnType, Group, Mode};
     use proptest::prelude::*;
 
     use super::*;
 
-    fn spec(mode: Mode) -> Arc<TableSpec> {
+    fn spec() -> Arc<TableSpec> {
         let column =
             |name: &str, nullable| Column { name: name.into(), kind: ColumnType::Int64, nullable, about: None };
         Arc::new(TableSpec {
@@ -186,7 +180,7 @@ mod tests {
             ],
             key: vec![0],
             partition: vec![],
-            mode,
+            mode: Mode::Merge,
             keep: vec![4],
             groups: vec![
                 Group { name: "g".into(), version: Some(1), columns: vec![1, 2] },
@@ -211,25 +205,17 @@ mod tests {
 
     #[test]
     fn an_older_version_fills_what_is_absent_and_overwrites_nothing() {
-        let patcher = Patcher::new(spec(Mode::Merge));
+        let patcher = Patcher::new(spec());
         let newer = patch(&patcher, 1, [Some(9), Some(90), None, Some(5)]);
         let older = patch(&patcher, 2, [Some(3), Some(30), Some(31), Some(4)]);
-        let row = patcher.row(plus(&newer, &older));
+        let row = plus(&newer, &older).row();
         let int = |v| Some(Cell::Int(v));
         assert_eq!(row, vec![int(1), int(9), int(90), int(31), int(4)]);
     }
 
     #[test]
-    fn insert_keeps_the_first_message() {
-        let patcher = Patcher::new(spec(Mode::Insert));
-        let first = patch(&patcher, 1, [None, Some(1), Some(1), None]);
-        let second = patch(&patcher, 2, [None, Some(2), Some(2), None]);
-        assert_eq!(plus(&second, &first), plus(&first, &first));
-    }
-
-    #[test]
     fn a_null_in_the_key_is_named() {
-        let patcher = Patcher::new(spec(Mode::Merge));
+        let patcher = Patcher::new(spec());
         let error = patcher.patch(vec![Some(Cell::Null), None, None, None, None], &Origin::default(), 0).unwrap_err();
         assert!(error.contains("`id`"), "{error}");
     }
@@ -241,10 +227,8 @@ mod tests {
     proptest! {
         #[test]
         fn addition_is_a_semilattice(
-            (a, b, c) in prop::bool::ANY.prop_flat_map(|insert| {
-                let patcher = Patcher::new(spec(if insert { Mode::Insert } else { Mode::Merge }));
-                (any_patch(patcher.clone()), any_patch(patcher.clone()), any_patch(patcher))
-            }),
+            (a, b, c) in Just(Patcher::new(spec()))
+                .prop_flat_map(|p| (any_patch(p.clone()), any_patch(p.clone()), any_patch(p))),
         ) {
             prop_assert_eq!(plus(&a, &b), plus(&b, &a));
             prop_assert_eq!(plus(&a, &plus(&b, &c)), plus(&plus(&a, &b), &c));

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use connectors::clock::{Clock, Micros};
-use connectors::table::{CommitError, Row, Table, Transactions};
+use connectors::table::{CommitError, Mode, RecordBatch, Row, Table, TableSpec, Transactions};
 use differential_dataflow::consolidation::consolidate;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::OutputBuilder;
@@ -21,10 +21,10 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
+use super::chunk;
 use super::control::{Control, Stats};
 use super::emit::Update;
 use super::epochs::Epochs;
-use super::patch::Patcher;
 use super::source::Wake;
 use super::{Builder, Capability, Epoch, Stream};
 use crate::plan::Flush;
@@ -62,8 +62,8 @@ pub struct Sink {
     pub name: String,
     /// Commits.
     pub table: Arc<dyn Table>,
-    /// Turns patches into rows.
-    pub patcher: Patcher,
+    /// The table's description.
+    pub spec: Arc<TableSpec>,
     /// When to commit.
     pub flush: Flush,
     /// How far this table is.
@@ -105,8 +105,8 @@ impl Buffer {
             updates.append(&mut more);
             capabilities.push(capability);
         }
-        self.rows = self.epochs.values().map(|(_, u)| u.len()).sum();
-        self.bytes = self.epochs.values().flat_map(|(_, u)| u).map(|(_, p)| p.size()).sum();
+        self.rows = self.epochs.values().flat_map(|(_, u)| u).map(Update::rows).sum();
+        self.bytes = self.epochs.values().flat_map(|(_, u)| u).map(Update::size).sum();
         (updates, capabilities)
     }
 }
@@ -135,14 +135,15 @@ pub(crate) fn table_sink<'s>(updates: Stream<'s, Update>, sink: Sink) -> Stream<
             let now = sink.clock.now();
             input.for_each(|time, data| {
                 let Some(capability) = time.retain_least(0) else { return };
-                let bytes = data.iter().map(|(_, p)| p.size()).sum::<usize>();
-                buffer.rows += data.len();
+                let bytes = data.iter().map(Update::size).sum::<usize>();
+                let rows = data.iter().map(Update::rows).sum::<usize>();
+                buffer.rows += rows;
                 buffer.bytes += bytes;
                 // What waits here counts against the flow's budget as its messages do.
                 sink.control.enter(bytes);
                 buffer.since.get_or_insert(now);
                 if let Some(counts) = sink.stats.tables.get(&sink.name) {
-                    counts.patches.fetch_add(data.len() as u64, Ordering::Relaxed);
+                    counts.patches.fetch_add(rows as u64, Ordering::Relaxed);
                 }
                 let entry = buffer.epochs.entry(*capability.time()).or_insert_with(|| (capability, Vec::new()));
                 entry.1.append(data);
@@ -212,17 +213,45 @@ async fn maintain(sink: &Sink) {
     }
 }
 
+/// What one commit writes: one row a key.
+enum Batch {
+    /// Into a table that merges.
+    Rows(Vec<Row>),
+    /// Into a table that inserts.
+    Columns(RecordBatch),
+}
+
+/// `updates`, one row a key.
+fn consolidated(spec: &Arc<TableSpec>, updates: Vec<Update>) -> connectors::Result<Batch> {
+    let (mut patches, mut chunks) = (Vec::new(), Vec::new());
+    for update in updates {
+        match update {
+            Update::Patch(key, patch) => patches.push((key, patch)),
+            Update::Chunk(chunk) => chunks.push(chunk),
+        }
+    }
+    match spec.mode {
+        Mode::Insert => chunk::first(spec, chunks).map(Batch::Columns),
+        Mode::Merge => {
+            consolidate(&mut patches);
+            Ok(Batch::Rows(patches.into_iter().map(|(_, patch)| patch.row()).collect()))
+        }
+    }
+}
+
 /// Commits `updates`, which hold all epochs before `bound`. Returns when they are durable, or never.
-async fn commit(sink: &Sink, mut updates: Vec<Update>, bound: Epoch) {
+async fn commit(sink: &Sink, updates: Vec<Update>, bound: Epoch) {
     for parent in &sink.parents {
         parent.reach(bound).await;
     }
     // A busy table can hold many updates: sorting them must not keep the runtime from its other tasks.
-    let patcher = sink.patcher.clone();
-    let rows: Vec<Row> = tokio::task::block_in_place(|| {
-        consolidate(&mut updates);
-        updates.into_iter().map(|(_, patch)| patcher.row(patch)).collect()
-    });
+    let batch = match tokio::task::block_in_place(|| consolidated(&sink.spec, updates)) {
+        Ok(batch) => batch,
+        Err(error) => {
+            sink.control.fail(format!("table {}: {error}", sink.name));
+            return std::future::pending().await;
+        }
+    };
     let mut pause = Duration::from_millis(200);
     // Applications whose transaction the table holds past our position: after a crash or a rebalance we replay what was
     // committed before, and a partition that went to another process may be ahead of us there. The rows are reconciled by key
@@ -236,10 +265,14 @@ async fn commit(sink: &Sink, mut updates: Vec<Update>, bound: Epoch) {
             .map(|((topic, partition), offset)| (format!("{}{topic}-{partition}", sink.application), offset))
             .filter(|(application, _)| !ahead.contains(application))
             .collect();
-        match sink.table.commit(rows.clone(), &transactions).await {
+        let (rows, result) = match &batch {
+            Batch::Rows(rows) => (rows.len(), sink.table.commit(rows.clone(), &transactions).await),
+            Batch::Columns(batch) => (batch.num_rows(), sink.table.insert(batch.clone(), &transactions).await),
+        };
+        match result {
             Ok(_) => {
                 if let Some(counts) = sink.stats.tables.get(&sink.name) {
-                    counts.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
+                    counts.rows.fetch_add(rows as u64, Ordering::Relaxed);
                     let before = counts.commits.fetch_add(1, Ordering::Relaxed);
                     if (before + 1) % MAINTENANCE == 0 {
                         maintain(sink).await;

@@ -265,7 +265,6 @@ fn names_module(line: &str, module: &str) -> bool {
 
 /// Modules of the engine, and which of its modules each must not name.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("expr", &["topology", "plan", "stage", "dataflow", "run", "sim", "cli"]),
     ("topology", &["stage", "dataflow", "run", "sim", "cli"]),
     ("plan", &["stage", "dataflow", "run", "sim", "cli"]),
     ("stage", &["dataflow", "run", "sim", "cli"]),

@@ -49,7 +49,10 @@ pub fn production() -> Vec<File> {
             || path.ends_with("/tests.rs")
             || path.ends_with("/fake_server.rs")
     };
-    files(&["engine/src", "connectors/src"], &[".rs"]).into_iter().filter(|f| !test(&f.path)).collect()
+    files(&["engine/src", "engine/expr/src", "connectors/src"], &[".rs"])
+        .into_iter()
+        .filter(|f| !test(&f.path))
+        .collect()
 }
 
 impl File {

@@ -264,13 +264,7 @@ impl<'a> Builder<'a> {
         Some(expr)
     }
 
-    fn template(
-        &mut self,
-        reader: &Reader<'a>,
-        key: &str,
-        scope: &Scope,
-        lines: &Lines<'a>,
-    ) -> Option<crate::expr::Template> {
+    fn template(&mut self, reader: &Reader<'a>, key: &str, scope: &Scope, lines: &Lines<'a>) -> Option<expr::Template> {
         let (node, template) = (reader.get(key)?, reader.template(key)?);
         for expr in template.expressions() {
             self.sees(node, expr, scope, &|name| lines.why(name));

@@ -16,7 +16,7 @@ const MAX_NAME: usize = 110;
 /// `text` without the secrets of its urls.
 ///
 /// ```
-/// use engine::expr::functions::redact;
+/// use expr::functions::redact;
 /// assert_eq!(redact("GET https://h/f?sig=aB%2F&x=1 failed"), "GET https://h/f?sig=[REDACTED]&x=1 failed");
 /// ```
 pub fn redact(text: &str) -> String {

@@ -19,7 +19,7 @@ impl Decimal {
     /// the point. No spaces, no `inf`, no `NaN`.
     ///
     /// ```
-    /// use engine::expr::number::Decimal;
+    /// use expr::number::Decimal;
     /// assert_eq!(Decimal::parse("-012.5000e1").unwrap().to_string(), "-125");
     /// ```
     pub fn parse(text: &str) -> Option<Decimal> {

@@ -55,7 +55,7 @@ fn article(kind: ColumnType) -> &'static str {
 ///
 /// ```
 /// use connectors::table::{Cell, ColumnType};
-/// use engine::expr::{coerce, json::parse};
+/// use expr::{coerce, json::parse};
 ///
 /// assert_eq!(coerce(ColumnType::Id, &parse(b"4895140.0").unwrap()), Ok(Cell::Text("4895140".into())));
 /// assert_eq!(coerce(ColumnType::String, &parse(b"40.0").unwrap()), Ok(Cell::Text("40.0".into())));

@@ -13,7 +13,7 @@
 //! nothing: values are borrowed from the scope until a function makes a new one, and a clone of a value is a count.
 //!
 //! ```
-//! use engine::expr::{Bindings, Env, Expr, Scope, json};
+//! use expr::{Bindings, Env, Expr, Scope, json};
 //!
 //! let mut bindings = Bindings::default();
 //! bindings.set("order".into(), json::parse(br#"{"id": 7, "lines": [{"sku": "A"}, {"sku": null}]}"#).unwrap());
@@ -30,6 +30,7 @@ use std::fmt;
 use std::sync::Arc;
 
 mod coerce;
+pub mod columns;
 #[cfg(test)]
 mod compliance;
 pub mod functions;
@@ -37,6 +38,7 @@ mod interpret;
 pub mod json;
 pub mod number;
 mod parse;
+pub mod paths;
 mod template;
 pub mod time;
 

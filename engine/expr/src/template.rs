@@ -108,7 +108,7 @@ impl Template {
     /// The text with the values of its expressions; nothing if one of them is null. A list or an object is an error.
     ///
     /// ```
-    /// # use engine::expr::*;
+    /// # use expr::*;
     /// let root = json::parse(br#"{"id": "a/b", "none": null}"#).unwrap();
     /// let env = Env { now: 0, present: None };
     /// let scope = Scope { bindings: &Bindings::default(), root: Some(&root), env: &env };

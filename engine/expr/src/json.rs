@@ -40,7 +40,7 @@ impl JsonError {
 /// Reads one JSON value.
 ///
 /// ```
-/// use engine::expr::json::{parse, to_text};
+/// use expr::json::{parse, to_text};
 /// let value = parse(br#"{"b": 40.0, "a": [1, "x"]}"#).unwrap();
 /// assert_eq!(to_text(&value), r#"{"a":[1,"x"],"b":40.0}"#);
 /// assert_eq!(to_text(&parse(br#"{"a": 1, "a": 2}"#).unwrap()), r#"{"a":2}"#);

@@ -128,7 +128,7 @@ impl Reader<'_> {
 /// The instant that `text` names.
 ///
 /// ```
-/// use engine::expr::time::{format_timestamp, parse_timestamp};
+/// use expr::time::{format_timestamp, parse_timestamp};
 /// let instant = parse_timestamp("2026-01-10T23:15:51.5801239+01:00").unwrap();
 /// assert_eq!(format_timestamp(instant), "2026-01-10T22:15:51.580123+00:00");
 /// ```

@@ -1,0 +1,159 @@
+//! Rows of a table that only inserts, as columns from the moment they are made.
+//!
+//! Such a table keeps the first row of a key, so its rows need no stamps by column and no merging: a [`Flattener`] writes the
+//! values of each document straight into the builders of a batch, a [`Chunk`] is what one turn of an operator has built, and
+//! [`first`] is all that consolidation means for it.
+
+use std::sync::Arc;
+
+use connectors::builder::Builder;
+use connectors::table::{RecordBatch, TableSpec};
+use connectors::{Category, Result, rows};
+use hashbrown::HashMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::expr::Env;
+use crate::expr::columns::{Columns, Refused};
+use crate::plan::{Place, Rows};
+use crate::stage::{Document, Failure, Origin};
+
+/// Whole rows, and where the message of each was first read.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    batch: RecordBatch,
+    /// With the place of the block in the flow: of one message the earlier block is first.
+    origins: Vec<(Origin, u32)>,
+    bytes: usize,
+}
+
+impl Chunk {
+    /// How many rows it has.
+    pub fn rows(&self) -> usize {
+        self.origins.len()
+    }
+
+    /// About how much memory it holds.
+    pub fn size(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// One batch of the rows of `chunks`, of each key the one that was read first: the smallest origin, whatever the order of
+/// arrival, so that a replay keeps the same one.
+pub fn first(spec: &TableSpec, chunks: Vec<Chunk>) -> Result<RecordBatch> {
+    let (batches, origins): (Vec<_>, Vec<_>) = chunks.into_iter().map(|c| (c.batch, c.origins)).unzip();
+    let batch = rows::concat(spec, &batches)?;
+    let origins: Vec<(Origin, u32)> = origins.into_iter().flatten().collect();
+    let keys = rows::encoded_keys(spec, batch.columns())
+        .map_err(|e| connectors::Error::permanent(format!("table {}: cannot encode keys: {e}", spec.name)))?;
+    let mut chosen: HashMap<&[u8], u32> = HashMap::with_capacity(origins.len());
+    let mut twice = false;
+    for (index, key) in (0u32..).zip(&keys) {
+        chosen
+            .entry(key.data())
+            .and_modify(|held| {
+                twice = true;
+                if origins.get(index as usize) < origins.get(*held as usize) {
+                    *held = index;
+                }
+            })
+            .or_insert(index);
+    }
+    if !twice {
+        return Ok(batch);
+    }
+    rows::pick(spec, &batch, chosen.into_values().collect())
+}
+
+/// A row block of a table that only inserts, ready to run.
+#[derive(Clone)]
+pub struct Flattener {
+    block: Arc<Rows>,
+    spec: Arc<TableSpec>,
+    index: u32,
+    columns: Arc<Columns>,
+}
+
+/// The chunk that an operator is building.
+pub struct Building {
+    builder: Builder,
+    origins: Vec<(Origin, u32)>,
+}
+
+impl Building {
+    /// Nothing yet, of `spec`.
+    pub fn new(spec: &TableSpec) -> Self {
+        Building { builder: Builder::new(&spec.columns, 256), origins: Vec::new() }
+    }
+
+    /// What was built, if anything was.
+    pub fn take(&mut self) -> Result<Option<Chunk>> {
+        if self.origins.is_empty() {
+            return Ok(None);
+        }
+        let bytes = self.builder.bytes();
+        let origins = std::mem::take(&mut self.origins);
+        let batch = self.builder.finish(origins.len())?;
+        let bytes = bytes + origins.len() * (48 + 12 * batch.num_columns());
+        Ok(Some(Chunk { batch, origins, bytes }))
+    }
+}
+
+impl Flattener {
+    /// For `block`, the one at `index` of its flow, of the table `spec`.
+    pub fn new(block: Rows, spec: Arc<TableSpec>, index: u32) -> Self {
+        let values: Vec<_> = block.columns.iter().map(|column| (column.column, column.value.clone())).collect();
+        let columns = Columns::new(&spec.columns, &spec.key, &values);
+        Flattener { block: Arc::new(block), spec, index, columns: Arc::new(columns) }
+    }
+
+    /// The block.
+    pub fn block(&self) -> &Rows {
+        &self.block
+    }
+
+    /// Adds the row that `document` stands for to `building`. Returns the text of its key's first column, or nothing if the
+    /// block does not fire. A row that cannot be is a failure, and leaves nothing behind.
+    pub fn append(
+        &self,
+        document: &Document,
+        env: &Env,
+        building: &mut Building,
+    ) -> std::result::Result<Option<Arc<str>>, Failure> {
+        let scope = document.scope(env);
+        let failure = |place: &Place, text: String| Failure::new(Category::Permanent, text, &self.block.name, place);
+        if let Some(when) = &self.block.when
+            && !when.test(&scope).map_err(|e| failure(&self.block.place, format!("when: {e}")))?
+        {
+            return Ok(None);
+        }
+        let key = self.columns.append(&scope, &mut building.builder).map_err(|refused| {
+            let (index, what) = match refused {
+                Refused::Eval(index, error) => (index, format!(": {error}")),
+                Refused::Null(index) if self.spec.key.contains(&index) => (index, " of the key is null".to_owned()),
+                Refused::Null(index) => (index, " must not be null".to_owned()),
+            };
+            let written = self.block.columns.iter().find(|c| c.column == index);
+            let name = self.spec.columns.get(index).map_or("", |c| &c.name);
+            failure(written.map_or(&self.block.place, |c| &c.place), format!("column `{name}`{what}"))
+        })?;
+        building.origins.push((document.meta.origin.clone(), self.index));
+        Ok(key)
+    }
+}
+
+type Parts = (Vec<u8>, Vec<(Origin, u32)>, usize);
+
+impl Serialize for Chunk {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let batch = rows::to_bytes(&self.batch).map_err(serde::ser::Error::custom)?;
+        (batch, &self.origins, self.bytes).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Chunk {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let (batch, origins, bytes) = Parts::deserialize(deserializer)?;
+        Ok(Chunk { batch: rows::from_bytes(&batch).map_err(serde::de::Error::custom)?, origins, bytes })
+    }
+}
