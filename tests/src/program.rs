@@ -1,5 +1,6 @@
 //! The program under test, run as a person runs it: as a process, by its command line, on a folder.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 /// A run that takes longer hangs. Far beyond what a run needs, because machines are slow in many ways.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// The topology of the domain.
+/// Where the topologies are.
 pub fn topologies() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../topologies")
 }
@@ -151,6 +152,24 @@ impl Ended {
         assert_eq!(self.status, Some(status), "{}\n{}", self.out, tail(&self.err));
         self
     }
+}
+
+/// The content of every file below `folder`, by its path there.
+pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(&next) else { continue };
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().to_string_lossy().into_owned();
+                found.insert(name, std::fs::read(&path).unwrap());
+            }
+        }
+    }
+    found
 }
 
 fn read(path: &Path) -> String {

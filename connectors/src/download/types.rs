@@ -46,6 +46,9 @@ const DEFAULT: &[(&str, &[&str])] = &[
     ("xml", &["application/xml", "text/xml"]),
 ];
 
+/// The row of every extension that has none of its own, and of files without one: they may be anything.
+pub const OTHERS: &str = "*";
+
 /// Content types that say nothing.
 const GENERIC: &[&str] = &["application/octet-stream", "binary/octet-stream"];
 
@@ -105,7 +108,8 @@ const BINARY_MAGIC: &[(usize, &[u8], &str)] = &[
 /// What files may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Types {
-    /// Content types by extension (lower case). An extension that is not here is refused; an empty table allows all.
+    /// Content types by extension (lower case). An extension that is not here is refused, unless [`OTHERS`] is; an empty
+    /// table allows all.
     pub allowed: BTreeMap<String, Vec<String>>,
     /// Content types that say nothing.
     pub generic: Vec<String>,
@@ -131,7 +135,7 @@ impl Types {
     pub fn admit(&self, url: &Url) -> Result<Option<String>> {
         let extension = extension(url);
         match &extension {
-            _ if self.allowed.is_empty() => {}
+            _ if self.open() => {}
             Some(extension) if self.allowed.contains_key(extension) => {}
             Some(extension) => {
                 let message = format!("{}: files of type {:?} are not allowed", brief(url.as_str()), brief(extension));
@@ -149,9 +153,8 @@ impl Types {
 
     /// Whether the content type settles the matter: false if the first bytes have to. `content_type` is as the header has it.
     pub fn check_content_type(&self, extension: Option<&str>, content_type: Option<&str>) -> Result<bool> {
-        let (Some((extension, types)), Some(content_type)) = (self.row(extension), content_type) else {
-            return Ok(self.allowed.is_empty());
-        };
+        let Some((extension, types)) = self.row(extension) else { return Ok(self.open()) };
+        let Some(content_type) = content_type else { return Ok(false) };
         let essence = essence(content_type);
         if essence.is_empty() || self.generic.contains(&essence) {
             return Ok(false);
@@ -180,6 +183,11 @@ impl Types {
         }
         let looks = sniffed.unwrap_or("no known type");
         Err(Error::permanent(format!("a file of type {extension:?} without a content type begins like {looks}")))
+    }
+
+    /// Whether files that no row is about are let in.
+    fn open(&self) -> bool {
+        self.allowed.is_empty() || self.allowed.contains_key(OTHERS)
     }
 
     fn row<'a>(&'a self, extension: Option<&str>) -> Option<(&'a String, &'a Vec<String>)> {
@@ -293,6 +301,19 @@ mod tests {
         assert!(!admit(&Types::default(), "https://h/a"));
         assert!(admit(&Types::any(), "https://h/a.exe"));
         assert!(admit(&Types::any(), "https://h/a"));
+    }
+
+    #[test]
+    fn a_row_for_all_others_leaves_the_named_ones_strict() {
+        let png = ("png".to_owned(), vec!["image/png".to_owned()]);
+        let types = Types { allowed: [png, (OTHERS.to_owned(), Vec::new())].into(), ..Types::default() };
+        for name in ["a.png", "a.tar.gz", "a"] {
+            assert!(types.admit(&Url::parse(&format!("https://h/{name}")).unwrap()).is_ok(), "{name}");
+        }
+        assert!(types.check_content_type(Some("gz"), Some("text/html")).unwrap());
+        assert!(types.check_content_type(None, None).unwrap());
+        assert!(types.check_content_type(Some("png"), Some("text/html")).is_err());
+        assert!(!types.check_content_type(Some("png"), None).unwrap(), "its bytes decide");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use base64::Engine as _;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_saphyr::Spanned;
@@ -145,12 +146,27 @@ pub(super) struct ServerDeclaration {
     pub faults: Vec<FaultDeclaration>,
 }
 
-/// Credentials.
+/// Credentials: `basic` or `bearer`.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct AuthDeclaration {
+#[serde(rename_all = "snake_case")]
+pub(super) enum AuthDeclaration {
     /// Of HTTP basic authentication.
-    pub basic: BasicDeclaration,
+    Basic(BasicDeclaration),
+    /// A bearer token.
+    Bearer(String),
+}
+
+impl AuthDeclaration {
+    /// What stands in the header `Authorization`.
+    pub(super) fn header(&self) -> String {
+        match self {
+            AuthDeclaration::Basic(basic) => {
+                let pair = format!("{}:{}", basic.username, basic.password);
+                format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
+            }
+            AuthDeclaration::Bearer(token) => format!("Bearer {token}"),
+        }
+    }
 }
 
 /// A user.
@@ -269,8 +285,9 @@ pub(super) struct FilesDeclaration {
     pub under: String,
     /// From so many to so many bytes.
     pub size: (Size, Size),
-    /// How links are signed.
-    pub link: LinkDeclaration,
+    /// How links are signed; without, whoever knows a file's address gets it.
+    #[serde(default)]
+    pub link: Option<LinkDeclaration>,
     /// How long an answer takes.
     #[serde(default)]
     pub latency: Latency,
@@ -381,6 +398,17 @@ fn measure(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn credentials_are_of_one_kind() {
+        let header = |text: &str| serde_json::from_str::<AuthDeclaration>(text).map(|auth| auth.header()).ok();
+        let basic = header(r#"{"basic": {"username": "ada", "password": "pass"}}"#);
+        assert_eq!(basic.as_deref(), Some("Basic YWRhOnBhc3M="));
+        assert_eq!(header(r#"{"bearer": "t-1"}"#).as_deref(), Some("Bearer t-1"));
+        for text in ["{}", r#"{"token": "t-1"}"#, r#"{"bearer": "t-1", "basic": {"username": "a", "password": "b"}}"#] {
+            assert_eq!(header(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn durations_and_sizes_have_units() {

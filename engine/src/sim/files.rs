@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::declaration::FilesDeclaration;
+use super::declaration::{FilesDeclaration, LinkDeclaration};
 use super::draw::Draw;
 use super::eval::hex;
 
@@ -32,11 +32,12 @@ impl FilesDeclaration {
             Address { file: String::new(), signed_at: None, lifetime: None, signature: None, moved: false };
         let mut rest = url::form_urlencoded::Serializer::new(String::new());
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            if name == self.link.signed_at.as_str() {
+            let means = |parameter: fn(&LinkDeclaration) -> &str| self.link.as_ref().map(parameter) == Some(&*name);
+            if means(|link| &link.signed_at) {
                 address.signed_at = value.parse().ok();
-            } else if name == self.link.lifetime.as_str() {
+            } else if means(|link| &link.lifetime) {
                 address.lifetime = value.parse().ok();
-            } else if name == self.link.signature.as_str() {
+            } else if means(|link| &link.signature) {
                 address.signature = Some(value.into_owned());
             } else if name == MOVED {
                 address.moved = true;
@@ -49,15 +50,16 @@ impl FilesDeclaration {
         address
     }
 
-    /// Signs a path (perhaps with a query) at `now` milliseconds. `nth` is how often it was signed before; `scaled` shortens
+    /// Signs a path (perhaps with a query) at `now` milliseconds; without signatures it is only spelled as an address. `nth` is how often it was signed before; `scaled` shortens
     /// a lifetime as the run's clock does.
     pub(super) fn link(&self, draw: Draw, path: &str, now: i64, nth: u64, scaled: impl Fn(i64) -> i64) -> String {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let path = encoded(path);
         let file = self.address(&path, query).file;
-        let (mut valid, mut age) = (self.link.valid.millis(), 0);
+        let Some(link) = &self.link else { return file };
+        let (mut valid, mut age) = (link.valid.millis(), 0);
         let mut at = draw.with("odd link").with(file.as_str()).with(nth).unit();
-        for odd in &self.link.odd {
+        for odd in &link.odd {
             if at < odd.rate {
                 valid = odd.valid.map_or(valid, |v| scaled(v.millis()));
                 age = odd.age.millis();
@@ -67,12 +69,15 @@ impl FilesDeclaration {
         }
         let signed = now - age;
         let join = if file.contains('?') { '&' } else { '?' };
-        let (name, lifetime, signature) = (&self.link.signed_at, &self.link.lifetime, &self.link.signature);
+        let (name, lifetime, signature) = (&link.signed_at, &link.lifetime, &link.signature);
         format!("{file}{join}{name}={signed}&{lifetime}={valid}&{signature}={}", sign(draw, &file, signed, valid))
     }
 
-    /// Whether an address may be used at `now` milliseconds: signed by us and not expired.
+    /// Whether an address may be used at `now` milliseconds: signed by us and not expired, where links are signed at all.
     pub(super) fn allows(&self, draw: Draw, address: &Address, now: i64) -> Result<(), &'static str> {
+        if self.link.is_none() {
+            return Ok(());
+        }
         let (Some(signed), Some(lifetime), Some(signature)) = (address.signed_at, address.lifetime, &address.signature)
         else {
             return Err("unsigned");
@@ -148,7 +153,7 @@ pub(super) fn refusal(reason: &str) -> Value {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::declaration::{LinkDeclaration, OddLinkDeclaration, Size, Span};
+    use super::super::declaration::{OddLinkDeclaration, Size, Span};
     use super::*;
     use std::time::Duration;
 
@@ -158,7 +163,7 @@ mod tests {
         FilesDeclaration {
             under: "/f/".to_owned(),
             size: (Size(1_000), Size(3_000)),
-            link: LinkDeclaration { signed_at, lifetime, signature, valid, odd },
+            link: Some(LinkDeclaration { signed_at, lifetime, signature, valid, odd }),
             latency: Default::default(),
             faults: Vec::new(),
         }
@@ -181,6 +186,15 @@ mod tests {
             assert_eq!(check(&files, &link.replace("/f/", "/f/9"), 1_000_000), Err("forged"));
             assert_eq!(check(&files, link.split_once("&sig").unwrap().0, 1_000_000), Err("unsigned"));
         }
+    }
+
+    #[test]
+    fn without_signatures_an_address_is_all_that_is_asked_for() {
+        let files = FilesDeclaration { link: None, ..files(Vec::new()) };
+        let link = files.link(Draw::of(1), "/f/1/a b.jpg", 0, 0, |v| v);
+        assert_eq!(link, "/f/1/a%20b.jpg");
+        assert_eq!(files.address("/f/1/a%20b.jpg", "at=1&moved=1").file, "/f/1/a%20b.jpg?at=1");
+        assert_eq!(files.allows(Draw::of(1), &files.address(&link, ""), i64::MAX), Ok(()));
     }
 
     #[test]

@@ -7,9 +7,11 @@
 //! - *Events* are typed by weight, pick an entity and are written as a tree that sees `event.index`, `event.at`, `event.type`,
 //!   `event.id`, `event.fields` and the entity with all it belongs to. Some are sent again. Event `i` is a function of the seed
 //!   and `i`; simulated time never looks at a clock.
-//! - *Routes* answer requests. A name in a path that is an entity's is looked up by id (404 where there is none); the answer sees
-//!   `path`, `query`, `body`, the entities and what `let` declares.
-//! - *Files* have bytes that are a function of the seed and the address; links are signed, and expire on the run's clock.
+//! - *Routes* answer requests, with `auth` only those that carry the credentials. A name in a path (`/orders/{order}`,
+//!   `/orders/late-{order}`) that is an entity's is looked up by id (404 where there is none); the answer sees `path`, `query`,
+//!   `body`, the entities and what `let` declares. Of several routes that fit, the first by name answers.
+//! - *Files* have bytes that are a function of the seed and the address. With `link`, links are signed, and expire on the run's
+//!   clock; without, an address is enough, and may stand in an event, which knows no server.
 //! - *Faults* are declared with rates for the server, a route or the files, and drawn for each attempt.
 //! - The account in the run's directory says what was emitted, answered and served.
 //! - *Expectations* say which rows the events imply. They are computed from the generator alone, by no code that a topology

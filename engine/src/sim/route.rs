@@ -16,14 +16,19 @@ pub(super) struct Pattern(Vec<Segment>);
 #[derive(Debug)]
 enum Segment {
     Text(String),
-    Name(String),
+    /// What stands before the name, the name, what stands behind it.
+    Name(String, String, String),
 }
 
 impl Pattern {
-    /// Reads `/a/{b}/c`.
+    /// Reads `/a/{b}/c-{d}.json`: at most one name in a segment.
     pub(super) fn parse(text: &str) -> Option<Pattern> {
-        let segment = |segment: &str| match segment.strip_prefix('{') {
-            Some(name) => Some(Segment::Name(name.strip_suffix('}').filter(|n| !n.is_empty())?.to_owned())),
+        let segment = |segment: &str| match segment.split_once('{') {
+            Some((before, rest)) => {
+                let (name, after) = rest.split_once('}')?;
+                let plain = !name.is_empty() && !format!("{before}{name}{after}").contains(['{', '}']);
+                plain.then(|| Segment::Name(before.to_owned(), name.to_owned(), after.to_owned()))
+            }
             None => (!segment.is_empty()).then(|| Segment::Text(segment.to_owned())),
         };
         text.strip_prefix('/')?.split('/').map(segment).collect::<Option<Vec<_>>>().map(Pattern)
@@ -31,7 +36,7 @@ impl Pattern {
 
     /// The names in it.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter_map(|s| if let Segment::Name(name) = s { Some(name.as_str()) } else { None })
+        self.0.iter().filter_map(|s| if let Segment::Name(_, name, _) = s { Some(name.as_str()) } else { None })
     }
 
     /// What the names stand for in `path`, if it fits.
@@ -43,9 +48,10 @@ impl Pattern {
             match segment {
                 Segment::Text(text) if text == part => {}
                 Segment::Text(_) => return None,
-                Segment::Name(name) => {
-                    let part = percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned();
-                    names.insert(name.clone(), Value::String(part));
+                Segment::Name(before, name, after) => {
+                    let part = percent_encoding::percent_decode_str(part).decode_utf8_lossy();
+                    let part = part.strip_prefix(before.as_str())?.strip_suffix(after.as_str())?;
+                    names.insert(name.clone(), Value::String(part.to_owned()));
                 }
             }
         }
@@ -162,8 +168,19 @@ mod tests {
         for path in ["/orders/7", "/orders/7/items/", "/orders/7/items/1", "/order/7/items", "orders/7/items", ""] {
             assert!(pattern.fit(path).is_none(), "{path}");
         }
-        for text in ["", "orders", "/orders//x", "/{", "/{}"] {
+        for text in ["", "orders", "/orders//x", "/{", "/{}", "/a{b", "/a{}c", "/{a}{b}", "/a}{b}"] {
             assert!(Pattern::parse(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_may_stand_between_fixed_text() {
+        let pattern = Pattern::parse("/shops/{shop}/order-{order}.json").unwrap();
+        assert_eq!(pattern.names().collect::<Vec<_>>(), ["shop", "order"]);
+        let found = pattern.fit("/shops/a%2Fb/order-7.json").unwrap();
+        assert_eq!(Value::Object(found), json!({"shop": "a/b", "order": "7"}));
+        for path in ["/shops/a/order-7", "/shops/a/7.json", "/shops/a/old-7.json", "/shops/a/order-.jso"] {
+            assert!(pattern.fit(path).is_none(), "{path}");
         }
     }
 }

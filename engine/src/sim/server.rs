@@ -9,7 +9,6 @@ use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::Response;
-use base64::Engine as _;
 use connectors::clock::Clock;
 use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
@@ -100,9 +99,8 @@ impl Server {
         let note = |status: Option<u16>, fault: Option<&str>, body: &Value| json!({"at": at, "method": method, "path": full, "status": status, "fault": fault, "body": body});
         let simulation = &self.simulation;
         let allowed = simulation.auth.as_ref().is_none_or(|auth| {
-            let pair = format!("{}:{}", auth.basic.username, auth.basic.password);
-            let wanted = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
-            request.headers().get(header::AUTHORIZATION).is_some_and(|given| given.as_bytes() == wanted.as_bytes())
+            let given = request.headers().get(header::AUTHORIZATION);
+            given.is_some_and(|given| given.as_bytes() == auth.header().as_bytes())
         });
         if !allowed {
             let body = json!({"error": "the credentials are wrong"});

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::topics::Topics;
 use crate::model::lake;
 use crate::program::{Engine, topologies};
+use crate::topics::Topics;
 
 /// A copy of the topology with its simulation, in which each `(old, new)` is replaced.
 fn edited(folder: &Path, edits: &[(&str, &str)]) -> PathBuf {

@@ -6,9 +6,7 @@ mod edit;
 mod odd;
 mod outside;
 mod simulation;
-mod topics;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::model::account::Account;
@@ -26,22 +24,4 @@ async fn assert_tables_agree(data: &Path) {
     assert!(!account.emitted.is_empty() && !account.answers.is_empty(), "an empty account proves nothing");
     let differences = compare::folder(&expect(&account, &Options::default()), &data.join("tables"), 20).await.unwrap();
     assert!(differences.is_empty(), "{}", differences.join("\n"));
-}
-
-/// The content of every file below `folder`, by its path there.
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(&next) else { continue };
-        for path in entries.map(|entry| entry.unwrap().path()) {
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let name = path.strip_prefix(folder).unwrap().to_string_lossy().into_owned();
-                found.insert(name, std::fs::read(&path).unwrap());
-            }
-        }
-    }
-    found
 }

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::api::{Api, USER};
-use super::topics::Topics;
 use super::topology;
 use crate::model::account::Account;
 use crate::model::claimx::{Options, expect};
@@ -16,6 +15,7 @@ use crate::model::expect::TABLES;
 use crate::model::{compare, door, lake};
 use crate::odd::{ANSWERS, MESSAGES, lines};
 use crate::program::Engine;
+use crate::topics::Topics;
 
 const RAW: &str = "claimx.events.raw";
 

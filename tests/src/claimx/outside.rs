@@ -6,10 +6,10 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::api::{Api, USER};
-use super::topics::Topics;
 use super::topology;
 use crate::model::lake;
 use crate::program::Engine;
+use crate::topics::Topics;
 
 /// Puts events about `projects` on the topic, and returns the answers to them.
 async fn ask(data: &Path, projects: std::ops::Range<u32>) -> Vec<Value> {

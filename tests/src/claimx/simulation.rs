@@ -6,10 +6,10 @@ use std::path::Path;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::topics::Topics;
-use super::{assert_tables_agree, files, topology};
+use super::{assert_tables_agree, topology};
 use crate::model::lake;
-use crate::program::Engine;
+use crate::program::{Engine, files};
+use crate::topics::Topics;
 
 const EVENTS: u64 = 600;
 

@@ -26,17 +26,18 @@ fn used(list: &[(&str, &str)], paths: &[String]) -> Vec<String> {
     unused.map(|(path, _)| format!("{path}: the exception is not needed, or has no reason")).collect()
 }
 
-/// Words of a domain. The last one also stands in `exactly`.
-const DOMAIN: &[&str] = &["claimx", "verisk", "policyholder", "adjuster", "xact"];
+/// Words of a domain. The last one also stands in `exactly`, and `github.com` is where code is.
+const DOMAIN: &[&str] = &["claimx", "verisk", "policyholder", "adjuster", "github", "xact"];
 
 fn has_domain_word(text: &str) -> bool {
-    let text = text.to_lowercase();
+    let text = text.to_lowercase().replace("github.com", "");
     DOMAIN.iter().any(|word| text.match_indices(word).any(|(at, _)| *word != "xact" || !text[..at].ends_with('e')))
 }
 
 #[test]
 fn no_domain_word_in_engine_or_connectors() {
     assert!(has_domain_word("an XACT file") && has_domain_word("ClaimX") && !has_domain_word("exactly"));
+    assert!(has_domain_word("of GitHub") && !has_domain_word("https://github.com/a/b"));
     let mut problems = Vec::new();
     for file in files(&["engine", "connectors"], &[".rs", ".toml", ".yaml", ".json", ".md"]) {
         for (number, line) in file.text.lines().enumerate().filter(|(_, line)| has_domain_word(line)) {

@@ -133,7 +133,7 @@ pub static WEB: Shape = Shape {
         Key::new(
             "types",
             Kind::Map(Names::Any, &Kind::List(&Kind::Text)),
-            "Content types by extension; other extensions are refused. Without: everything is allowed.",
+            "Content types by extension; others are refused, unless `\"*\": []` lets them in. Without: usual documents and media.",
         ),
         Key::new("generic", Kind::List(&Kind::Text), "Content types that say nothing.")
             .or("[application/octet-stream, binary/octet-stream]"),
