@@ -36,7 +36,7 @@ pub fn flatten(runs: usize) -> Result<Report, String> {
     let title = format!("flatten: messages of {} bytes to batches of {columns} columns, one thread", bytes / MESSAGES);
     let mut report = Report::new(title);
     for _ in 0..runs {
-        let env = Env { now: 1_768_000_000_000_000, present: None };
+        let env = Env::at(1_768_000_000_000_000);
         let mut rows = 0;
         let began = Instant::now();
         for commit in messages.chunks(COMMIT) {

@@ -44,7 +44,7 @@ pub fn rows(runs: usize) -> Result<Report, String> {
         report.more("parse", "messages/s", MESSAGES as f64 / parsing);
         report.more("parse, bytes", "MB/s", bytes as f64 / parsing / 1e6);
 
-        let env = Env { now: 0, present: None };
+        let env = Env::at(0);
         let began = Instant::now();
         let mut filled = 0_usize;
         for order in &parsed {

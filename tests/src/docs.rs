@@ -65,7 +65,7 @@ fn the_expressions_of_the_reference_have_the_values_it_says() {
     let event = json::parse(block(&page, "The examples read this document").as_bytes()).unwrap();
     let mut bindings = Bindings::default();
     bindings.set("event".into(), event);
-    let env = Env { now: 1_768_046_400_000_000, present: None };
+    let env = Env::at(1_768_046_400_000_000);
     let scope = Scope { bindings: &bindings, root: None, env: &env };
     let mut seen = 0;
     for row in page.split("<!-- examples -->").nth(1).unwrap().split("<!-- end -->").next().unwrap().lines().skip(3) {

@@ -92,6 +92,11 @@ impl Downloader {
         self.shared.types.admit(&checked.url).map(drop)
     }
 
+    /// Checks whether `url` may be asked at all, whatever the type of its file, without asking anybody.
+    pub fn admits(&self, url: &str) -> Result<()> {
+        self.shared.urls.check(url).map(drop)
+    }
+
     /// Downloads `url` to `path` in `spool`, replacing what is there.
     ///
     /// Permanent: what is refused (URL, address, type, size), statuses 4xx, a disk that is full or not writable. Auth: 401.

@@ -16,7 +16,7 @@
 //!
 //! let mut bindings = Bindings::default();
 //! bindings.set("order".into(), json::parse(br#"{"id": 7, "to": {"city": "Oslo"}}"#).unwrap());
-//! let env = Env { now: 0, present: None };
+//! let env = Env::at(0);
 //! let key = columns.append(&Scope { bindings: &bindings, root: None, env: &env }, &mut builder).unwrap();
 //! assert_eq!(key.as_deref(), Some("7"));
 //! assert_eq!(builder.finish(1).unwrap().num_rows(), 1);
@@ -191,7 +191,7 @@ mod tests {
             let members: Vec<String> = texts.iter().enumerate().map(|(i, t)| format!("\"f{i}\":{t}")).collect();
             let mut bindings = Bindings::default();
             bindings.set("m".into(), json::parse(format!("{{{}}}", members.join(",")).as_bytes()).unwrap());
-            let env = Env { now: 0, present: None };
+            let env = Env::at(0);
             let scope = Scope { bindings: &bindings, root: None, env: &env };
             let path = |i: usize| if plain { format!("m.f{i}") } else { format!("m.f{i} || m.f{i}") };
             let values: Vec<(usize, Expr)> = (0..11).map(|i| (i, Expr::parse(&path(i)).unwrap())).collect();

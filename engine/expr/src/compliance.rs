@@ -37,7 +37,7 @@ const DEVIATIONS: &[(&str, &str)] = &[
 /// What an expression comes to: its value, or the time at which it fails.
 fn outcome(text: &str, given: &super::Json) -> Result<super::Json, &'static str> {
     let expr = Expr::parse(text).map_err(|_| "parse")?;
-    let env = Env { now: 0, present: None };
+    let env = Env::at(0);
     let scope = Scope { bindings: &Bindings::default(), root: Some(given), env: &env };
     expr.eval(&scope).map_err(|_| "eval")
 }

@@ -17,7 +17,7 @@
 //!
 //! let mut bindings = Bindings::default();
 //! bindings.set("order".into(), json::parse(br#"{"id": 7, "lines": [{"sku": "A"}, {"sku": null}]}"#).unwrap());
-//! let env = Env { now: 0, present: None };
+//! let env = Env::at(0);
 //! let scope = Scope { bindings: &bindings, root: None, env: &env };
 //!
 //! let expr = Expr::parse("same(order.id, '7') && order.lines[].sku").unwrap();
@@ -127,7 +127,7 @@ pub struct FunctionUse {
     pub name: &'static str,
     /// How many arguments it is given.
     pub arguments: usize,
-    /// For each argument its value, if it is a literal text (the table of `present`).
+    /// For each argument its value, if it is a literal text (the table of `present`, the connection of `refused`).
     pub literals: Vec<Option<String>>,
     /// The byte of the expression's text where the name begins.
     pub offset: usize,
@@ -193,6 +193,9 @@ impl Bindings {
 /// Says whether a row of a key is in a table.
 pub type Present = Arc<dyn Fn(&str, &Json) -> bool + Send + Sync>;
 
+/// Says why a connection would not ask a url; nothing if it would.
+pub type Refused = Arc<dyn Fn(&str, &str) -> Option<String> + Send + Sync>;
+
 /// What an expression can see besides the document.
 #[derive(Clone)]
 pub struct Env {
@@ -200,10 +203,20 @@ pub struct Env {
     pub now: i64,
     /// What `present(table, key)` asks; without it the call is an error.
     pub present: Option<Present>,
+    /// What `refused(connection, url)` asks; without it the call is an error.
+    pub refused: Option<Refused>,
+}
+
+impl Env {
+    /// Nothing but the time, in microseconds since 1970-01-01 UTC.
+    pub fn at(now: i64) -> Self {
+        Env { now, present: None, refused: None }
+    }
 }
 
 impl fmt::Debug for Env {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Env").field("now", &self.now).field("present", &self.present.is_some()).finish()
+        let (present, refused) = (self.present.is_some(), self.refused.is_some());
+        f.debug_struct("Env").field("now", &self.now).field("present", &present).field("refused", &refused).finish()
     }
 }

@@ -408,7 +408,7 @@ mod tests {
     #[test]
     fn not_is_outside_of_what_it_stands_before() {
         let root = super::super::json::parse(br#"{"a":{"b":[{"c":1}],"n":null}}"#).unwrap();
-        let env = super::super::Env { now: 0, present: None };
+        let env = super::super::Env::at(0);
         let bindings = super::super::Bindings::default();
         let scope = super::super::Scope { bindings: &bindings, root: Some(&root), env: &env };
         for (text, expected) in [

@@ -139,7 +139,7 @@ mod tests {
         let mut bindings = Bindings::default();
         bindings.set("event".into(), json::parse(message.as_bytes()).unwrap());
         bindings.set("other".into(), json::parse(b"{\"a\": 1}").unwrap());
-        let env = Env { now: 0, present: None };
+        let env = Env::at(0);
         let scope = Scope { bindings: &bindings, root: None, env: &env };
         let mut paths = Paths::default();
         let slots: Vec<(usize, Expr)> = texts

@@ -20,24 +20,26 @@ use super::control::{Control, Stats};
 use super::source::Wake;
 use super::wire::{Delivered, Held, Note};
 use super::{Builder, Capability, Stream};
-use crate::expr::{Env, Expr, Present};
+use crate::expr::{Env, Expr, Present, Refused};
 use crate::plan::{Input, Place};
 use crate::stage::message::Reader;
 use crate::stage::{Apply, Document, Failure, Run, Usage, Verdict};
 
-/// Tells expressions the time and which keys are present.
+/// Tells expressions the time, which keys are present and which urls are refused.
 #[derive(Clone)]
 pub struct Surroundings {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Answers `present(table, key)`.
     pub present: Option<Present>,
+    /// Answers `refused(connection, url)`.
+    pub refused: Option<Refused>,
 }
 
 impl Surroundings {
     /// The environment of expressions that run now.
     pub fn env(&self) -> Env {
-        Env { now: self.clock.now(), present: self.present.clone() }
+        Env { now: self.clock.now(), present: self.present.clone(), refused: self.refused.clone() }
     }
 }
 

@@ -124,7 +124,7 @@ impl Shop {
             topics: IndexMap::new(),
             runs: IndexMap::new(),
             seen: IndexMap::new(),
-            surroundings: Surroundings { clock, present: None },
+            surroundings: Surroundings { clock, present: None, refused: None },
         };
         Shop { log, tables, order, running: start("shop", flow, connected, 1).unwrap() }
     }

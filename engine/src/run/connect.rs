@@ -18,7 +18,7 @@ use indexmap::{IndexMap, IndexSet};
 use super::{Local, Options};
 use crate::dataflow::flow::{Connected, OpenTable};
 use crate::dataflow::operators::Surroundings;
-use crate::expr::Present;
+use crate::expr::{Present, Refused};
 use crate::plan::{self, Connection, Flow, Plan, SourceKind, StageKind};
 use crate::stage::Run;
 use crate::stage::call::Caller;
@@ -207,7 +207,7 @@ impl Outside {
                 seen.insert(stage.name.clone(), self.seen(flow, *window, table.as_ref()).await?);
             }
         }
-        let surroundings = Surroundings { clock, present: Some(self.present()) };
+        let surroundings = Surroundings { clock, present: Some(self.present()), refused: Some(self.refused()) };
         Ok(Connected { source, producer, tables, topics, runs, seen, surroundings })
     }
 
@@ -288,6 +288,12 @@ impl Outside {
         let known: BTreeMap<String, Arc<Presence>> =
             self.tables.iter().filter_map(|(n, t)| Some((n.clone(), t.presence.clone()?))).collect();
         Arc::new(move |table, key| known.get(table).is_some_and(|p| p.contains(&key_text(key))))
+    }
+
+    fn refused(&self) -> Refused {
+        let webs: BTreeMap<String, download::Downloader> =
+            self.webs.iter().map(|(name, (downloader, _))| (name.clone(), downloader.clone())).collect();
+        Arc::new(move |connection, url| Some(webs.get(connection)?.admits(url).err()?.message))
     }
 
     /// How the file source of `flow` is read, and where its positions are: the only ones it has.
@@ -382,8 +388,13 @@ impl Needs {
                 }
             }
             for expr in flow.expressions() {
-                for function in expr.functions().iter().filter(|f| f.name == "present") {
-                    present.extend(function.literals.first().cloned().flatten());
+                for function in expr.functions() {
+                    let named = function.literals.first().cloned().flatten();
+                    match function.name {
+                        "present" => present.extend(named),
+                        "refused" => connections.extend(named),
+                        _ => {}
+                    }
                 }
             }
         }

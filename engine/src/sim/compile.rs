@@ -61,7 +61,7 @@ impl Compile<'_> {
         }
         let (entities, sight) = self.entities(&d)?;
         let step = d.events.step.micros();
-        let world = World { draw: Draw::of(0), entities, start: start.unwrap_or(0), step };
+        let world = World { draw: Draw::of(0), entities, start: start.unwrap_or(0), step, files: d.files.clone(), url: String::new() };
         let events = self.events(&d, &world, &sight);
         let expect = self.expect(&d, &sight);
         let mut routes = Vec::new();
@@ -71,12 +71,7 @@ impl Compile<'_> {
         self.all(fault::check(&d.server.faults, false, "server.faults"));
         if let Some(files) = &d.files {
             self.all(fault::check(&files.faults, true, "files.faults"));
-            if !files.under.starts_with('/') || !files.under.ends_with('/') || files.under == "/" {
-                self.wrong("files.under: a path like /files/");
-            }
-            if files.size.0.0 > files.size.1.0 {
-                self.wrong("files.size: the smaller one comes first");
-            }
+            self.all(files.check());
         }
         Some(Simulation {
             name: d.simulation,
@@ -87,12 +82,11 @@ impl Compile<'_> {
             events,
             expect,
             routes,
-            files: d.files,
         })
     }
 
     fn entities(&mut self, d: &Declaration) -> Option<(Vec<Entity>, Sight)> {
-        let mut sight = Sight::default();
+        let mut sight = Sight { files: d.files.is_some(), ..Sight::default() };
         let names: Vec<&String> = d.entities.keys().collect();
         for (name, entity) in &d.entities {
             let mut attributes: BTreeSet<String> = ["id", "index", "born"].map(str::to_owned).into();
@@ -267,7 +261,7 @@ impl Compile<'_> {
             return None;
         };
         let mut seen = sight.clone();
-        seen.links = d.files.is_some();
+        seen.answers = true;
         for free in ["path", "query", "body"] {
             seen.names.insert(free.to_owned(), true);
         }

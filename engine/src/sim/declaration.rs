@@ -278,7 +278,7 @@ pub(super) struct MatchDeclaration {
 }
 
 /// The files that can be fetched.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FilesDeclaration {
     /// Every path that starts like this is a file.
@@ -288,6 +288,9 @@ pub(super) struct FilesDeclaration {
     /// How links are signed; without, whoever knows a file's address gets it.
     #[serde(default)]
     pub link: Option<LinkDeclaration>,
+    /// Paths whose files are not like the others.
+    #[serde(default)]
+    pub places: Vec<PlaceDeclaration>,
     /// How long an answer takes.
     #[serde(default)]
     pub latency: Latency,
@@ -296,16 +299,50 @@ pub(super) struct FilesDeclaration {
     pub faults: Vec<FaultDeclaration>,
 }
 
+/// Files that are not like the others: they always answer in the one way that is named. No fault is drawn for them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlaceDeclaration {
+    /// Every path that starts like this.
+    pub under: String,
+    /// With this status.
+    #[serde(default)]
+    pub status: Option<u16>,
+    /// With a redirect to this address.
+    #[serde(default)]
+    pub redirect: Option<String>,
+    /// With this content type, whatever the file is.
+    #[serde(default, rename = "type")]
+    pub kind: Option<String>,
+    /// With from so many to so many bytes.
+    #[serde(default)]
+    pub size: Option<(Size, Size)>,
+}
+
+/// How a link says when it was signed and for how long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum LinkForm {
+    /// In milliseconds since 1970, and in milliseconds.
+    #[default]
+    Ms,
+    /// As `20260110T120000Z`, and in seconds.
+    Amz,
+}
+
 /// The query parameters of a signed link, and how long it is good.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LinkDeclaration {
-    /// The parameter that holds the instant of signing, in milliseconds since 1970.
+    /// The parameter that holds the instant of signing.
     pub signed_at: String,
-    /// The parameter that holds the lifetime in milliseconds.
+    /// The parameter that holds the lifetime.
     pub lifetime: String,
     /// The parameter that holds the signature.
     pub signature: String,
+    /// How the first two are written.
+    #[serde(default)]
+    pub form: LinkForm,
     /// How long it is good.
     pub valid: Span,
     /// Links that are old when they are given out, or soon after.

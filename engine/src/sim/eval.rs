@@ -7,7 +7,7 @@ use chrono::{DateTime, FixedOffset};
 use serde_json::{Map, Value};
 
 use super::draw::Draw;
-use super::tree::{Drawn, Each, Node, Part, Path};
+use super::tree::{Drawn, Each, Link, Node, Part, Path};
 use super::world::{One, World};
 
 /// How deep attributes may refer to attributes. The check refuses cycles, so that only a very long chain ends here.
@@ -49,7 +49,7 @@ impl Counts {
     }
 }
 
-/// What an answer may do that an event may not: make links, and depend on how often it was asked for.
+/// What an answer may do that an event may not: sign links now, and depend on how often it was asked for.
 pub(super) trait Asked {
     /// The signed address of the file at `path`.
     fn link(&self, path: &str) -> String;
@@ -121,10 +121,7 @@ impl<'a> Scope<'a> {
                 })
             }
             Node::Each(each) => self.each(each),
-            Node::Link(path) => match (self.asked, self.eval(path)) {
-                (Some(asked), Some(Value::String(path))) => Value::String(asked.link(&path)),
-                _ => Value::Null,
-            },
+            Node::Link(link) => self.link(link),
             Node::Merge(nodes) => {
                 let mut merged = Map::new();
                 for node in nodes {
@@ -144,6 +141,15 @@ impl<'a> Scope<'a> {
             },
             Node::Absent => return None,
         })
+    }
+
+    fn link(&self, link: &Link) -> Value {
+        let Some(Value::String(path)) = self.eval(&link.path) else { return Value::Null };
+        let made = match &link.at {
+            Some(at) => self.eval(at).and_then(|at| self.world.link(&path, at.as_i64()?, link.valid)),
+            None => self.asked.map(|asked| asked.link(&path)),
+        };
+        made.map_or(Value::Null, Value::String)
     }
 
     fn part(&self, part: &Part) -> String {

@@ -1,9 +1,10 @@
 //! Files and links to them. The bytes of a file are a function of the seed and of its address without the signature; a link
 //! is good from the instant it is signed for as long as it says, on the clock of the run.
 
+use chrono::{DateTime, NaiveDateTime};
 use serde_json::Value;
 
-use super::declaration::{FilesDeclaration, LinkDeclaration};
+use super::declaration::{FilesDeclaration, LinkDeclaration, LinkForm, PlaceDeclaration, Size};
 use super::draw::Draw;
 use super::eval::hex;
 
@@ -34,9 +35,9 @@ impl FilesDeclaration {
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             let means = |parameter: fn(&LinkDeclaration) -> &str| self.link.as_ref().map(parameter) == Some(&*name);
             if means(|link| &link.signed_at) {
-                address.signed_at = value.parse().ok();
+                address.signed_at = self.form().instant(&value);
             } else if means(|link| &link.lifetime) {
-                address.lifetime = value.parse().ok();
+                address.lifetime = value.parse().ok().and_then(|n: i64| n.checked_mul(self.form().unit()));
             } else if means(|link| &link.signature) {
                 address.signature = Some(value.into_owned());
             } else if name == MOVED {
@@ -50,12 +51,10 @@ impl FilesDeclaration {
         address
     }
 
-    /// Signs a path (perhaps with a query) at `now` milliseconds; without signatures it is only spelled as an address. `nth` is how often it was signed before; `scaled` shortens
-    /// a lifetime as the run's clock does.
+    /// Signs a path (perhaps with a query) at `now` milliseconds; without signatures it is only spelled as an address. `nth` is
+    /// how often it was signed before; `scaled` shortens a lifetime as the run's clock does.
     pub(super) fn link(&self, draw: Draw, path: &str, now: i64, nth: u64, scaled: impl Fn(i64) -> i64) -> String {
-        let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let path = encoded(path);
-        let file = self.address(&path, query).file;
+        let file = self.file(path);
         let Some(link) = &self.link else { return file };
         let (mut valid, mut age) = (link.valid.millis(), 0);
         let mut at = draw.with("odd link").with(file.as_str()).with(nth).unit();
@@ -67,10 +66,40 @@ impl FilesDeclaration {
             }
             at -= odd.rate;
         }
-        let signed = now - age;
+        self.signed(draw, &file, now - age, valid)
+    }
+
+    /// Signs a path at `at` milliseconds, good for so many: a function of its arguments alone, so that events can hold it.
+    pub(super) fn dated_link(&self, draw: Draw, path: &str, at: i64, valid: Option<i64>) -> String {
+        let usual = self.link.as_ref().map_or(0, |link| link.valid.millis());
+        self.signed(draw, &self.file(path), at, valid.unwrap_or(usual))
+    }
+
+    /// What identifies the file at a path, perhaps with a query.
+    fn file(&self, path: &str) -> String {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        self.address(&encoded(path), query).file
+    }
+
+    fn signed(&self, draw: Draw, file: &str, at: i64, valid: i64) -> String {
+        let Some(link) = &self.link else { return file.to_owned() };
+        // What is written is what is signed: whole units.
+        let unit = link.form.unit();
+        let (at, valid) = (at.div_euclid(unit) * unit, (valid + unit - 1).div_euclid(unit) * unit);
         let join = if file.contains('?') { '&' } else { '?' };
         let (name, lifetime, signature) = (&link.signed_at, &link.lifetime, &link.signature);
-        format!("{file}{join}{name}={signed}&{lifetime}={valid}&{signature}={}", sign(draw, &file, signed, valid))
+        let (instant, units) = (link.form.written(at), valid / unit);
+        format!("{file}{join}{name}={instant}&{lifetime}={units}&{signature}={}", sign(draw, file, at, valid))
+    }
+
+    /// How instants and lifetimes are written.
+    fn form(&self) -> LinkForm {
+        self.link.as_ref().map(|link| link.form).unwrap_or_default()
+    }
+
+    /// The place that a path belongs to, if it is not like the others.
+    pub(super) fn place(&self, path: &str) -> Option<&PlaceDeclaration> {
+        self.places.iter().find(|place| path.starts_with(&place.under))
     }
 
     /// Whether an address may be used at `now` milliseconds: signed by us and not expired, where links are signed at all.
@@ -94,11 +123,12 @@ impl FilesDeclaration {
     }
 
     /// The content of a file, and its type.
-    pub(super) fn content(&self, draw: Draw, file: &str) -> (Vec<u8>, &'static str) {
+    pub(super) fn content(&self, draw: Draw, file: &str) -> (Vec<u8>, &str) {
         let extension = file.rsplit_once('.').map_or(String::new(), |(_, e)| e.to_ascii_lowercase());
         let (kind, head, tail) = shape(&extension);
         let draw = draw.with("file").with(file);
-        let (low, high) = (self.size.0.0, self.size.1.0);
+        let place = self.place(file);
+        let (Size(low), Size(high)) = place.and_then(|place| place.size).unwrap_or(self.size);
         let size = low + draw.with("size").below(high - low + 1);
         let size = usize::try_from(size).unwrap_or(usize::MAX).max(head.len() + tail.len());
         let mut bytes = Vec::with_capacity(size + 8);
@@ -114,7 +144,66 @@ impl FilesDeclaration {
             bytes.iter_mut().for_each(|b| *b = b' ' + *b % 95);
         }
         bytes.extend_from_slice(tail);
-        (bytes, kind)
+        (bytes, place.and_then(|place| place.kind.as_deref()).unwrap_or(kind))
+    }
+
+    /// What is wrong with the declaration.
+    pub(super) fn check(&self) -> Vec<String> {
+        let mut errors = Vec::new();
+        if !self.under.starts_with('/') || !self.under.ends_with('/') || self.under == "/" {
+            errors.push("files.under: a path like /files/".to_owned());
+        }
+        for (place, size) in
+            [("files", Some(self.size))].into_iter().chain(self.places.iter().map(|p| (p.under.as_str(), p.size)))
+        {
+            if size.is_some_and(|(Size(low), Size(high))| low > high) {
+                errors.push(format!("{place}: size: the smaller one comes first"));
+            }
+        }
+        for (i, place) in self.places.iter().enumerate() {
+            let ways = [place.status.is_some(), place.redirect.is_some(), place.kind.is_some(), place.size.is_some()];
+            if ways.into_iter().filter(|given| *given).count() != 1 {
+                errors.push(format!("files.places[{i}]: give one of status, redirect, type and size"));
+            }
+            if !place.under.starts_with(&self.under) {
+                errors.push(format!("files.places[{i}].under: a path below {}", self.under));
+            }
+            if place.status.is_some_and(|s| !(100..=999).contains(&s)) {
+                errors.push(format!("files.places[{i}]: the status has three digits"));
+            }
+        }
+        errors
+    }
+}
+
+/// How an instant of signing is written in the form of S3, always UTC.
+const COMPACT: &str = "%Y%m%dT%H%M%SZ";
+
+impl LinkForm {
+    /// Milliseconds in one unit of a lifetime.
+    fn unit(self) -> i64 {
+        match self {
+            LinkForm::Ms => 1,
+            LinkForm::Amz => 1_000,
+        }
+    }
+
+    /// The instant that a text means, in milliseconds.
+    fn instant(self, text: &str) -> Option<i64> {
+        match self {
+            LinkForm::Ms => text.parse().ok(),
+            LinkForm::Amz => Some(NaiveDateTime::parse_from_str(text, COMPACT).ok()?.and_utc().timestamp_millis()),
+        }
+    }
+
+    /// An instant in milliseconds as text.
+    fn written(self, at: i64) -> String {
+        match self {
+            LinkForm::Ms => at.to_string(),
+            LinkForm::Amz => {
+                DateTime::from_timestamp_millis(at).map_or_else(String::new, |at| at.format(COMPACT).to_string())
+            }
+        }
     }
 }
 
@@ -141,6 +230,8 @@ fn shape(extension: &str) -> (&'static str, &'static [u8], &'static [u8]) {
         "mp4" => ("video/mp4", b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom", b""),
         "mov" => ("video/quicktime", b"\x00\x00\x00\x14ftypqt  \x00\x00\x00\x00qt  ", b""),
         "txt" => ("text/plain", b"", b"\n"),
+        "xml" => ("text/xml", b"<?xml version=\"1.0\"?>\n<note>", b"</note>\n"),
+        "esx" => ("application/zip", b"PK\x03\x04", b""),
         _ => ("application/octet-stream", b"", b""),
     }
 }
@@ -163,7 +254,8 @@ mod tests {
         FilesDeclaration {
             under: "/f/".to_owned(),
             size: (Size(1_000), Size(3_000)),
-            link: Some(LinkDeclaration { signed_at, lifetime, signature, valid, odd }),
+            link: Some(LinkDeclaration { signed_at, lifetime, signature, form: LinkForm::Ms, valid, odd }),
+            places: Vec::new(),
             latency: Default::default(),
             faults: Vec::new(),
         }
@@ -195,6 +287,51 @@ mod tests {
         assert_eq!(link, "/f/1/a%20b.jpg");
         assert_eq!(files.address("/f/1/a%20b.jpg", "at=1&moved=1").file, "/f/1/a%20b.jpg?at=1");
         assert_eq!(files.allows(Draw::of(1), &files.address(&link, ""), i64::MAX), Ok(()));
+    }
+
+    #[test]
+    fn a_link_with_an_instant_of_its_own_is_a_function_of_it() {
+        let mut files = files(Vec::new());
+        files.link.as_mut().unwrap().form = LinkForm::Amz;
+        // 2026-01-10T12:00:00.750Z; written in whole seconds.
+        let at = 1_768_046_400_750;
+        let link = files.dated_link(Draw::of(1), "/f/1/a b.pdf?n=1", at, None);
+        assert!(link.starts_with("/f/1/a%20b.pdf?n=1&at=20260110T120000Z&ttl=60&sig="), "{link}");
+        assert_eq!(files.dated_link(Draw::of(1), "/f/1/a b.pdf?n=1", at, None), link);
+        assert_eq!(check(&files, &link, at), Ok(()));
+        assert_eq!(check(&files, &link, 1_768_046_459_999), Ok(()));
+        assert_eq!(check(&files, &link, 1_768_046_460_000), Err("expired"));
+        assert_eq!(check(&files, &link.replace("ttl=60", "ttl=61"), at), Err("forged"));
+        assert!(files.dated_link(Draw::of(1), "/f/1", at, Some(1)).contains("&ttl=1&"));
+    }
+
+    #[test]
+    fn a_place_has_its_own_way() {
+        let mut files = files(Vec::new());
+        let place = |under: &str| PlaceDeclaration {
+            under: under.to_owned(),
+            status: None,
+            redirect: None,
+            kind: None,
+            size: None,
+        };
+        files.places = vec![
+            PlaceDeclaration { size: Some((Size(9_000), Size(9_001))), ..place("/f/large/") },
+            PlaceDeclaration { kind: Some("text/html".to_owned()), ..place("/f/page/") },
+            PlaceDeclaration { status: Some(404), ..place("/f/gone/") },
+        ];
+        assert_eq!(files.check(), Vec::<String>::new());
+        assert!(files.content(Draw::of(1), "/f/large/a.pdf").0.len() >= 9_000);
+        assert_eq!(files.content(Draw::of(1), "/f/page/a.pdf").1, "text/html");
+        assert_eq!(files.place("/f/gone/a.pdf").unwrap().status, Some(404));
+        assert!(files.place("/f/else/a.pdf").is_none());
+        files.places = vec![
+            place("/f/none/"),
+            PlaceDeclaration { status: Some(4), ..place("/f/x/") },
+            PlaceDeclaration { status: Some(404), ..place("/g/") },
+            PlaceDeclaration { size: Some((Size(2), Size(1))), ..place("/f/y/") },
+        ];
+        assert_eq!(files.check().len(), 4, "{:?}", files.check());
     }
 
     #[test]

@@ -6,12 +6,13 @@
 //!   event about it. A pool grows with the events; children belong to a parent.
 //! - *Events* are typed by weight, pick an entity and are written as a tree that sees `event.index`, `event.at`, `event.type`,
 //!   `event.id`, `event.fields` and the entity with all it belongs to. Some are sent again. Event `i` is a function of the seed
-//!   and `i`; simulated time never looks at a clock.
+//!   and `i` (and of the server's address, where it holds links); simulated time never looks at a clock.
 //! - *Routes* answer requests, with `auth` only those that carry the credentials. A name in a path (`/orders/{order}`,
 //!   `/orders/late-{order}`) that is an entity's is looked up by id (404 where there is none); the answer sees `path`, `query`,
 //!   `body`, the entities and what `let` declares. Of several routes that fit, the first by name answers.
 //! - *Files* have bytes that are a function of the seed and the address. With `link`, links are signed, and expire on the run's
-//!   clock; without, an address is enough, and may stand in an event, which knows no server.
+//!   clock: an answer's link is signed when it is given, an event's at the instant it says. Without, an address is enough. Some
+//!   `places` have files that are always gone, moved elsewhere, too large or called by a wrong type.
 //! - *Faults* are declared with rates for the server, a route or the files, and drawn for each attempt.
 //! - The account in the run's directory says what was emitted, answered and served.
 //! - *Expectations* say which rows the events imply. They are computed from the generator alone, by no code that a topology
@@ -85,7 +86,6 @@ pub struct Simulation {
     events: emission::Events,
     expect: Vec<emission::Expect>,
     routes: Vec<route::Route>,
-    files: Option<declaration::FilesDeclaration>,
 }
 
 /// Reads and checks the simulation in a file. Each error says the file, the place and what is wrong there.
@@ -113,7 +113,7 @@ impl Simulation {
             route.faults.clear();
             route.latency = latency;
         }
-        if let Some(files) = &mut self.files {
+        if let Some(files) = &mut self.world.files {
             files.faults.clear();
         }
         self
@@ -208,6 +208,7 @@ impl Bound {
         let Options { seed, events, account_dir, clock, emit, rate } = options;
         let mut simulation = self.simulation;
         simulation.world.draw = draw::Draw::of(seed);
+        simulation.world.url.clone_from(&url);
         let simulation = Arc::new(simulation);
         let open = move || Ok((Account::open(&account_dir, seed)?, earlier_runs(&account_dir)?));
         let (account, runs) = tokio::task::spawn_blocking(open)

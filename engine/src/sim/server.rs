@@ -48,7 +48,7 @@ pub(super) struct Server {
 
 impl Asked for Server {
     fn link(&self, path: &str) -> String {
-        let Some(files) = &self.simulation.files else {
+        let Some(files) = &self.simulation.world.files else {
             return String::new();
         };
         let nth = self.counts.next(&format!("link {path}"));
@@ -73,7 +73,7 @@ pub(super) async fn answer(
 ) -> Response {
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or("").to_owned();
-    let result = match &server.simulation.files {
+    let result = match &server.simulation.world.files {
         Some(files) if path.starts_with(&files.under) => server.file(files, &path, &query, &cut).await,
         _ => server.call(request, &path, &query, &cut).await,
     };
@@ -160,6 +160,19 @@ impl Server {
         if let Err(reason) = files.allows(draw, &address, self.clock.now() / 1_000) {
             self.account.write(Book::Files, &note(Some(reason))).await?;
             return Ok(reply(403, JSON, Body::from(refusal(reason).to_string()), None));
+        }
+        if let Some(place) = files.place(&address.file) {
+            let (status, name) = match (place.status, &place.redirect) {
+                (Some(status), _) => (status, Some(status.to_string())),
+                (None, Some(_)) => (302, Some("away".to_owned())),
+                (None, None) => (200, None),
+            };
+            self.account.write(Book::Files, &note(name.as_deref())).await?;
+            let body = if status == 200 { Body::from(bytes) } else { Body::from("by the simulation") };
+            let mut answer = reply(status, kind, body, None);
+            let to = place.redirect.as_ref().and_then(|to| to.parse().ok());
+            answer.headers_mut().extend(to.map(|to| (header::LOCATION, to)));
+            return Ok(answer);
         }
         let fault = self.fault(&files.faults, &format!("file {}", address.file));
         // What has moved once does not move on.

@@ -17,7 +17,7 @@
 //! | `$time: from`, `add: [0s, 2h]`, `format:`, `offset:` | an instant after another one; `format` as strftime, or `ms`; `offset` in minutes |
 //! | `$each: entity`, `ids:`, `hide:`, `value:` | a list with `value` for each child of the parent in sight; only those in the comma list `ids` unless it is null; `hide: {rate, calls}` leaves some out of the first calls that would show them |
 //! | `$one: entity` | one entity of a pool; its attributes can be reached through it |
-//! | `$link: path` | the address of a file, signed |
+//! | `$link: path`, `at:`, `valid:` | the address of a file, signed; with `at` at that instant, else when the answer is made; good for `valid`, else as long as `files` says |
 //! | `$merge: [a, b]` | the keys of all, later ones win |
 //! | `$lower: a`, `$text: a` | in lower case; as text (null stays null) |
 //! | `$absent: true` | nothing: the key or element is left out |
@@ -53,7 +53,7 @@ pub(super) enum Node {
     /// The children of an entity in sight.
     Each(Box<Each>),
     /// The address of a file.
-    Link(Box<Node>),
+    Link(Box<Link>),
     /// All keys of several mappings.
     Merge(Vec<Node>),
     /// Lower case.
@@ -112,6 +112,17 @@ pub(super) struct Each {
     pub value: Node,
 }
 
+/// The address of a file.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// Its path.
+    pub path: Node,
+    /// When it is signed; when the answer is made without.
+    pub at: Option<Node>,
+    /// For how long, in milliseconds, where it says so itself.
+    pub valid: Option<i64>,
+}
+
 /// What a tree may refer to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sight {
@@ -119,8 +130,10 @@ pub(super) struct Sight {
     pub entities: BTreeMap<String, (Option<String>, BTreeSet<String>)>,
     /// The names in sight, and whether they are surely there.
     pub names: BTreeMap<String, bool>,
-    /// Whether addresses of files can be made here.
-    pub links: bool,
+    /// Whether there are files.
+    pub files: bool,
+    /// Whether an address of one may be signed at the instant at which it is given out.
+    pub answers: bool,
 }
 
 impl Sight {
@@ -240,6 +253,7 @@ impl Compiler<'_> {
             "$chance" | "$if" => &["then", "else"],
             "$time" => &["add", "format", "offset"],
             "$each" => &["ids", "hide", "value"],
+            "$link" => &["at", "valid"],
             _ => &[],
         };
         if let Some(key) = map.keys().find(|k| *k != name && !known.contains(&k.as_str())) {
@@ -293,8 +307,7 @@ impl Compiler<'_> {
                 Some(entity) => Node::Draw(salt, Drawn::One(entity.to_owned())),
                 None => self.wrong(place, "give the name of an entity with a pool"),
             },
-            "$link" if sight.links => Node::Link(Box::new(self.tree(argument, sight, place))),
-            "$link" => self.wrong(place, "links are made in the answers of routes, when `files` are declared"),
+            "$link" => self.link(argument, map, sight, place),
             "$merge" => match argument.as_array() {
                 Some(list) => Node::Merge(self.list(list, sight, place)),
                 None => self.wrong(place, "give a list of mappings"),
@@ -348,6 +361,26 @@ impl Compiler<'_> {
         Node::Time { salt, from: Box::new(self.tree(from, sight, place)), add, format, offset }
     }
 
+    fn link(&mut self, path: &Value, map: &Map<String, Value>, sight: &Sight, place: &str) -> Node {
+        if !sight.files {
+            return self.wrong(place, "a link leads to a file; declare `files`");
+        }
+        if map.get("at").is_none() && !sight.answers {
+            return self.wrong(place, "only an answer is given out at some instant; say when it is signed with `at`");
+        }
+        let span = |v: &Value| v.as_str().and_then(|t| Span::try_from(t.to_owned()).ok()).map(Span::millis);
+        let valid = match map.get("valid") {
+            None => None,
+            Some(_) if !map.contains_key("at") => return self.wrong(place, "`valid` goes with `at`"),
+            Some(valid) => match span(valid) {
+                Some(valid) => Some(valid),
+                None => return self.wrong(place, "`valid` is a duration like 30s, 24h or 7d"),
+            },
+        };
+        let at = map.get("at").map(|at| self.tree(at, sight, &format!("{place}.at")));
+        Node::Link(Box::new(Link { path: self.tree(path, sight, place), at, valid }))
+    }
+
     fn each(&mut self, entity: &Value, map: &Map<String, Value>, sight: &Sight, place: &str) -> Node {
         let parent = entity.as_str().and_then(|name| sight.entities.get(name)).and_then(|(parent, _)| parent.clone());
         let (Some(entity), Some(parent)) = (entity.as_str(), parent) else {
@@ -398,7 +431,11 @@ impl Node {
                 each.ids.paths(visit);
                 each.value.paths(visit);
             }
-            Node::Link(node) | Node::Lower(node) | Node::AsText(node) => node.paths(visit),
+            Node::Link(link) => {
+                link.path.paths(visit);
+                link.at.iter().for_each(|at| at.paths(visit));
+            }
+            Node::Lower(node) | Node::AsText(node) => node.paths(visit),
         }
     }
 }

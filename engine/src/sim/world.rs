@@ -1,5 +1,5 @@
 //! The world: which entities there are, who belongs to whom, and what any of their attributes is. All of it is a function of
-//! the seed and the declaration; nothing is stored.
+//! the seed and the declaration (links, of the server's address too); nothing is stored.
 //!
 //! A kind has a *pool* (so many at first, one more every so many events) or is *of* another kind (each parent has from `low`
 //! to `high` children). Child j of parent p has the number `p * high + j`, so that the children of a parent and the parent of
@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::declaration::PoolDeclaration;
+use super::declaration::{FilesDeclaration, PoolDeclaration};
 use super::draw::Draw;
 use super::tree::Node;
 
@@ -54,9 +54,19 @@ pub(super) struct World {
     pub start: i64,
     /// The simulated time between two events, in microseconds.
     pub step: i64,
+    /// The files that links lead to.
+    pub files: Option<FilesDeclaration>,
+    /// Where links start: `http://127.0.0.1:8000`. It is known when the server has its address.
+    pub url: String,
 }
 
 impl World {
+    /// The address of the file at `path`, signed at `at` microseconds, good for `valid` milliseconds if that is given.
+    pub(super) fn link(&self, path: &str, at: i64, valid: Option<i64>) -> Option<String> {
+        let link = self.files.as_ref()?.dated_link(self.draw, path, at.div_euclid(1_000), valid);
+        Some(format!("{}{link}", self.url))
+    }
+
     /// The index of the kind called `name`.
     pub(super) fn kind(&self, name: &str) -> Option<usize> {
         self.entities.iter().position(|e| e.name == name)
@@ -156,7 +166,7 @@ mod tests {
         let entities = kinds
             .map(|(name, id, shape)| Entity { name: name.to_owned(), id, shape, attributes: BTreeMap::new() })
             .into();
-        World { draw: Draw::of(1), entities, start: 1_000_000, step: 10 }
+        World { draw: Draw::of(1), entities, start: 1_000_000, step: 10, files: None, url: String::new() }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Lists as answers of services hold them: sometimes wrapped, sometimes not, with holes and strangers in them.
 
+use std::collections::{HashMap, HashSet};
+
 use sonic_rs::{JsonContainerTrait, JsonValueTrait};
 
 use super::super::{Env, Json, json};
@@ -21,6 +23,20 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     Function::plain("objects(list)", 1, objects, "The elements of a list that are objects; none if it is no list."),
     Function::plain("first(list)", 1, first, "The first element that is not null."),
+    Function::plain("unique(list)", 1, unique, "The elements without those that equal an earlier one."),
+    Function::plain(
+        "unique_names(list)",
+        1,
+        unique_names,
+        "File names, made different in any case: one that was there before carries _2, _3 before its extension. What is no text stays as it is.",
+    ),
+    Function::new(
+        "zip(list, ...)",
+        2,
+        None,
+        Form::Plain(zip),
+        "For each place a list of the elements that stand there, as long as the first list; null where another is shorter.",
+    ),
     Function::new("coalesce(value, ...)", 1, None, Form::Coalesce, "The first value that is not null."),
     Function::new(
         "if(condition, then, otherwise)",
@@ -62,9 +78,88 @@ fn first(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {
     Ok(elements.find(|element| !element.is_null()).cloned().unwrap_or_default())
 }
 
+fn unique(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {
+    let Some(list) = argument(arguments, 0).as_array() else { return Ok(Json::new_null()) };
+    let mut seen = HashSet::with_capacity(list.len());
+    Ok(list.iter().filter(|element| seen.insert(json::to_text(element))).cloned().collect())
+}
+
+/// See `unique_names` in [`FUNCTIONS`]. A number that another name has already is passed over, so no two results are the same.
+fn unique_names(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {
+    let Some(list) = argument(arguments, 0).as_array() else { return Ok(Json::new_null()) };
+    let mut taken = HashSet::with_capacity(list.len());
+    // Where the search for a free number goes on: a thousand equal names are a thousand steps, not a million.
+    let mut next: HashMap<String, u64> = HashMap::new();
+    let mut different = |name: &str| {
+        let lower = name.to_lowercase();
+        if taken.insert(lower.clone()) {
+            return name.to_owned();
+        }
+        let (stem, extension) = name.split_at(name.rfind('.').unwrap_or(name.len()));
+        let number = next.entry(lower).or_insert(2);
+        loop {
+            let numbered = format!("{stem}_{number}{extension}");
+            *number += 1;
+            if taken.insert(numbered.to_lowercase()) {
+                return numbered;
+            }
+        }
+    };
+    Ok(list.iter().map(|element| element.as_str().map_or_else(|| element.clone(), |n| json::text(&different(n)))).collect())
+}
+
+fn zip(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {
+    let Some(first) = argument(arguments, 0).as_array() else { return Ok(Json::new_null()) };
+    let lists: Vec<&[Json]> = (0..arguments.len()).map(|at| json::elements(argument(arguments, at))).collect();
+    let row = |at: usize| lists.iter().map(|list| list.get(at).cloned().unwrap_or_default()).collect::<Json>();
+    Ok((0..first.len()).map(row).collect())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::tests::check;
+    use proptest::prelude::*;
+
+    use super::super::tests::{check, eval_over};
+    use super::*;
+
+    #[test]
+    fn lists_without_repetition() {
+        check(
+            r#"{"l":[1,"1",null,{"b":1,"a":2},1.5,{"a":2,"b":1},"1",null],"s":"x","n":["a.pdf","A.PDF","u","u","a.pdf",null,7,".pdf",".pdf","x.tar.gz","x.tar.gz"]}"#,
+            &[
+                ("unique(l)", r#"[1,"1",null,{"a":2,"b":1},1.5]"#),
+                ("unique(s)", "null"),
+                ("unique(`[]`)", "[]"),
+                (
+                    "unique_names(n)",
+                    r#"["a.pdf","A_2.PDF","u","u_2","a_3.pdf",null,7,".pdf","_2.pdf","x.tar.gz","x.tar_2.gz"]"#,
+                ),
+                // A number that is a name already is nobody else's.
+                ("unique_names(`[\"a\",\"a_2\",\"a\",\"a_2\",\"A\"]`)", r#"["a","a_2","a_3","a_2_2","A_4"]"#),
+                ("unique_names(s)", "null"),
+                ("zip(`[1,2,3]`, `[4,5]`, s)", "[[1,4,null],[2,5,null],[3,null,null]]"),
+                ("zip(s, `[1]`)", "null"),
+                ("zip(`[]`, `[1]`)", "[]"),
+            ],
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn unique_names_differ_and_keep_their_places(names in prop::collection::vec("[aAb](_[23])?(\\.[xX])?", 0..12)) {
+            let json = serde_json::to_string(&names).unwrap_or_default();
+            let found: Vec<String> = serde_json::from_str(&eval_over(&json, "unique_names(@)")).unwrap_or_default();
+            prop_assert_eq!(found.len(), names.len());
+            let lower: HashSet<String> = found.iter().map(|name| name.to_lowercase()).collect();
+            prop_assert_eq!(lower.len(), names.len(), "{:?}", found);
+            let mut seen = HashSet::new();
+            for (name, found) in names.iter().zip(&found) {
+                // The first of a name keeps it, unless it is the number that an earlier one was given.
+                let first = seen.insert(name.to_lowercase());
+                prop_assert!(!first || name == found || found.contains('_'), "{} became {}", name, found);
+            }
+        }
+    }
 
     #[test]
     fn lists() {

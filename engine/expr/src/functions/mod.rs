@@ -155,6 +155,7 @@ mod tests {
         let env = Env {
             now: 1_768_046_400_000_000,
             present: Some(std::sync::Arc::new(|table, key| table == "t" && key == "k")),
+            refused: Some(std::sync::Arc::new(|_, url| url.starts_with("http:").then(|| "no".to_owned()))),
         };
         let scope = Scope { bindings: &Bindings::default(), root: Some(&root), env: &env };
         match Expr::parse(expr).unwrap().eval(&scope) {

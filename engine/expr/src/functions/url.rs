@@ -23,6 +23,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "When a signed url expires: 'ms' for milliseconds since 1970 and milliseconds, 'amz' for 20260110T120000Z and seconds; null if a parameter is missing or bad.",
     )
     .literal(&[1, 2, 3]),
+    Function::plain(
+        "refused('connection', url)",
+        2,
+        refused,
+        "Why the connection would not ask a url; null if it would. Nobody is asked.",
+    )
+    .literal(&[0]),
 ];
 
 /// The path and the query of a url; of a text without `://` all is path.
@@ -67,6 +74,14 @@ fn query_param(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {
     Ok(text_or_null(parameter(url, name)))
 }
 
+fn refused(arguments: Arguments<'_, '_>, env: &Env) -> Result<Json, Fault> {
+    let Some(refused) = &env.refused else {
+        return Err(Fault("`refused` cannot be asked here: there are no connections in sight".to_owned()));
+    };
+    let (connection, url) = (text_argument(arguments, 0).unwrap_or_default(), text_argument(arguments, 1));
+    Ok(text_or_null(url.and_then(|url| refused(connection, url))))
+}
+
 fn presigned_expiry(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {
     let text = |at| text_argument(arguments, at).unwrap_or_default();
     let number = |text: String| text.parse::<i64>().ok().filter(|number| *number >= 0);
@@ -108,6 +123,17 @@ mod tests {
                 ("query_param('https://h/?A=1&b=x%20y+z&b=2&c', 'B')", r#""x y z""#),
                 ("query_param('https://h/?A=1&c', 'c')", r#""""#),
                 ("query_param('https://h/?A=1', 'd')", "null"),
+            ],
+        );
+    }
+
+    #[test]
+    fn refused_urls() {
+        check(
+            r#"{"l":["https://h/a","http://h/b",7]}"#,
+            &[
+                ("map(&refused('web', @), l)", r#"[null,"no",null]"#),
+                ("l[?type(@) == 'string'] | [?!refused('web', @)]", r#"["https://h/a"]"#),
             ],
         );
     }

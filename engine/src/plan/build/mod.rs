@@ -129,6 +129,12 @@ impl<'a> Builder<'a> {
         self.root.entries(section).iter().map(|e| e.key.clone()).collect()
     }
 
+    /// The names of the connections of a kind, built or not.
+    fn declared_of(&self, kind: &str) -> Vec<String> {
+        let of_kind = self.root.entries("connections").iter().filter(|e| e.value.get(kind).is_some());
+        of_kind.map(|e| e.key.clone()).collect()
+    }
+
     /// The name of a connection of a kind that a key names.
     fn connection_of(&mut self, reader: &Reader<'a>, key: &str, kind: &'static str) -> String {
         let Some(node) = reader.get(key) else { return String::new() };
@@ -157,9 +163,7 @@ impl<'a> Builder<'a> {
         if reader.get("in").is_some() {
             return self.connection_of(reader, "in", kind);
         }
-        let of_kind = self.root.entries("connections").iter().filter(|e| e.value.get(kind).is_some());
-        let names: Vec<String> = of_kind.map(|e| e.key.clone()).collect();
-        match names.as_slice() {
+        match self.declared_of(kind).as_slice() {
             [only] => {
                 self.used.insert(("connections", only.clone()));
                 only.clone()

@@ -133,19 +133,20 @@ impl Builder<'_> {
                 self.problems.push(problem);
             }
         }
-        for function in expr.functions().iter().filter(|f| f.name == "present") {
-            let Some(Some(table)) = function.literals.first() else {
-                let span = node.locate(self.source, function.offset, function.name.len());
-                self.problem(code::UNKNOWN_TABLE, span, "`present` takes the name of a table in quotes, then the key");
-                continue;
+        for function in expr.functions() {
+            let (section, names, code) = match function.name {
+                "present" => ("tables", self.declared("tables"), code::UNKNOWN_TABLE),
+                "refused" => ("connections", self.declared_of("web"), code::UNKNOWN_CONNECTION),
+                _ => continue,
             };
-            self.used.insert(("tables", table.clone()));
-            let names = self.declared("tables");
-            if !names.contains(table) {
+            // The grammar has seen to it that the argument is a text in quotes.
+            let Some(Some(named)) = function.literals.first() else { continue };
+            self.used.insert((section, named.clone()));
+            if !names.contains(named) {
                 let span = node.locate(self.source, function.offset, function.name.len());
-                let problem =
-                    Diagnostic::new(code::UNKNOWN_TABLE, self.source, span, format!("unknown table `{table}`"));
-                self.problems.push(problem.nearest(table, names.iter().map(String::as_str)));
+                let what = if section == "tables" { "table" } else { "web connection" };
+                let problem = Diagnostic::new(code, self.source, span, format!("unknown {what} `{named}`"));
+                self.problems.push(problem.nearest(named, names.iter().map(String::as_str)));
             }
         }
     }

@@ -93,6 +93,8 @@ const CASES: &[Case] = &[
     case("E0202", "          connection: hosts", "          connection: api", "api", "of that kind: `hosts`"),
     case("E0203", "table: shops", "table: shop", "shop", "did you mean `shops`?"),
     case("E0203", "when: event.shop\n", "when: present('shps', event.shop)\n", "present", "did you mean `shops`?"),
+    case("E0201", "when: event.shop\n", "when: refused('host', event.link)\n", "refused", "did you mean `hosts`?"),
+    case("E0201", "when: event.shop\n", "when: refused('api', event.link)\n", "refused", "unknown web connection `api`"),
     case("E0204", "      topic: raw\n", "      topic: rwa\n", "rwa", "did you mean `raw`?").also("E0407"),
     case("E0205", "        from: order\n        pick", "        from: ordr\n        pick", "ordr", "did you mean `order`?"),
     case("E0205", "        from: order\n        pick", "        from: line\n        pick", "line", "upwards only"),
