@@ -140,8 +140,8 @@ impl FilesDeclaration {
         }
         bytes.truncate(size - tail.len());
         if kind.starts_with("text/") {
-            // Text stays text: every byte a printable one.
-            bytes.iter_mut().for_each(|b| *b = b' ' + *b % 95);
+            // Text stays text: every byte a printable one that begins no tag.
+            bytes.iter_mut().skip(head.len()).for_each(|b| *b = b'?' + *b % 64);
         }
         bytes.extend_from_slice(tail);
         (bytes, place.and_then(|place| place.kind.as_deref()).unwrap_or(kind))
@@ -351,6 +351,7 @@ mod tests {
             ("/f/a.pdf", "application/pdf", b"%PDF-"),
             ("/f/get?name=a.png", "image/png", b"\x89PNG"),
             ("/f/a.mp4", "video/mp4", b"\x00\x00\x00\x18ftyp"),
+            ("/f/a.xml", "text/xml", b"<?xml version=\"1.0\"?>\n<note>"),
         ] {
             let (bytes, found) = files.content(Draw::of(1), file);
             assert_eq!(found, kind);
