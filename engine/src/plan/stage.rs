@@ -32,6 +32,8 @@ pub enum Leave {
     Permanent(String),
     /// Without an error.
     Skip(String),
+    /// Without an error, and with a warning in the log.
+    Warn(String),
 }
 
 /// What a stage does.

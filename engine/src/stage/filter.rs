@@ -3,7 +3,7 @@
 //! ```yaml
 //! paid:
 //!   filter: event.amount
-//!   else: {skip: nothing to pay}
+//!   else: {skip: nothing to pay}     # or transient, permanent; warn is skip with a warning in the log
 //! ```
 
 use std::sync::Arc;
@@ -31,7 +31,7 @@ impl Apply for Filter {
         match self.keep.test(&document.scope(env)) {
             Err(e) => Verdict::Failed(Failure::new(Category::Permanent, e.to_string(), &self.name, &self.place)),
             Ok(true) => Verdict::On(document.bind(&self.name, Json::from(true))),
-            Ok(false) => Verdict::leave(&self.otherwise, None, &self.name, &self.place),
+            Ok(false) => Verdict::leave(&self.otherwise, None, &document.meta, &self.name, &self.place),
         }
     }
 }

@@ -142,14 +142,19 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// What a declared way to leave means.
-    pub fn leave(leave: &Leave, detail: Option<String>, stage: &Arc<str>, place: &Place) -> Self {
+    /// What a declared way to leave means for a document of the message `meta`.
+    pub fn leave(leave: &Leave, detail: Option<String>, meta: &Meta, stage: &Arc<str>, place: &Place) -> Self {
         let text = |text: &str| match &detail {
             Some(detail) => format!("{text}: {detail}"),
             None => text.to_owned(),
         };
         match leave {
             Leave::Skip(reason) => Verdict::Skipped(Arc::from(reason.as_str())),
+            Leave::Warn(reason) => {
+                let Origin { topic, partition, offset } = &meta.origin;
+                tracing::warn!(%stage, %place, origin = %format_args!("{topic}/{partition}/{offset}"), %reason, "skipped");
+                Verdict::Skipped(Arc::from(reason.as_str()))
+            }
             Leave::Transient(m) => Verdict::Failed(Failure::new(Category::Transient, text(m), stage, place)),
             Leave::Permanent(m) => Verdict::Failed(Failure::new(Category::Permanent, text(m), stage, place)),
         }

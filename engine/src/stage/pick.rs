@@ -34,7 +34,7 @@ impl Apply for Pick {
         match self.value.eval(&document.scope(env)) {
             Err(e) => Verdict::Failed(Failure::new(Category::Permanent, e.to_string(), &self.name, &self.place)),
             Ok(value) if value.is_null() => match &self.missing {
-                Some(leave) => Verdict::leave(leave, None, &self.name, &self.place),
+                Some(leave) => Verdict::leave(leave, None, &document.meta, &self.name, &self.place),
                 None => Verdict::On(document.pass(&self.name)),
             },
             Ok(value) => Verdict::On(document.bind(&self.name, value)),

@@ -65,7 +65,7 @@ impl Apply for Route {
         };
         match labels {
             Some(labels) => Verdict::On(document.bind(&self.name, labels.clone())),
-            None => Verdict::leave(&self.otherwise, Some(value.to_string()), &self.name, &self.place),
+            None => Verdict::leave(&self.otherwise, Some(value.to_string()), &document.meta, &self.name, &self.place),
         }
     }
 }

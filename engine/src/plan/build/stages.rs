@@ -329,4 +329,5 @@ fn leave(reader: &Reader<'_>) -> Option<Leave> {
     (text("transient").map(Leave::Transient))
         .or_else(|| text("permanent").map(Leave::Permanent))
         .or_else(|| text("skip").map(Leave::Skip))
+        .or_else(|| text("warn").map(Leave::Warn))
 }

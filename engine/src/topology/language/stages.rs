@@ -38,8 +38,9 @@ pub static LEAVE: Shape = Shape {
         Key::new("transient", Kind::Text, "As a failure that is tried again."),
         Key::new("permanent", Kind::Text, "As a failure that is not."),
         Key::new("skip", Kind::Text, "Without an error."),
+        Key::new("warn", Kind::Text, "As with `skip`, and the log has a warning that names the message."),
     ],
-    one_of: &["transient", "permanent", "skip"],
+    one_of: &["transient", "permanent", "skip", "warn"],
 };
 
 /// `route`.
