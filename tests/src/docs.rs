@@ -92,6 +92,7 @@ fn links_lead_somewhere() {
         "docs/operations.md",
         "docs/claimx.md",
         "docs/new-domain.md",
+        "docs/xact.md",
     ] {
         let text = read(page);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
