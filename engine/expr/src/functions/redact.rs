@@ -20,9 +20,26 @@ const MAX_NAME: usize = 110;
 /// assert_eq!(redact("GET https://h/f?sig=aB%2F&x=1 failed"), "GET https://h/f?sig=[REDACTED]&x=1 failed");
 /// ```
 pub fn redact(text: &str) -> String {
+    let (mut out, mut users) = pass(text);
+    // A user's part may hold the `&` that ended a value; without it the value goes on. Each pass takes such a sign away.
+    for _ in 0..8 {
+        if !users {
+            break;
+        }
+        let (again, more) = pass(&out);
+        users = more && again != out;
+        out = again;
+    }
+    out
+}
+
+/// `text` without the secrets that it shows at first sight, and whether the user's part of a url was among them.
+fn pass(text: &str) -> (String, bool) {
+    let users = users(text);
+    let any = !users.is_empty();
     // Bearers first: their word may stand inside a parameter's value, and a value ends at a blank.
     let mut ranges = bearers(text);
-    ranges.extend(users(text));
+    ranges.extend(users);
     ranges.extend(parameters(text));
     ranges.sort_unstable();
     let mut out = String::with_capacity(text.len());
@@ -38,7 +55,7 @@ pub fn redact(text: &str) -> String {
         done = end;
     }
     out.push_str(text.get(done..).unwrap_or_default());
-    out
+    (out, any)
 }
 
 /// The words behind `bearer` and a blank.
@@ -215,6 +232,7 @@ mod tests {
             ("bearer%20abc&x", "bearer%20[REDACTED]&x"),
             ("the forbearer x and bearer", "the forbearer x and bearer"),
             ("https://me:pw@h/x?y=z@w", "https://[REDACTED]@h/x?y=z@w"),
+            ("sig=://&@", "sig=[REDACTED]"),
             ("mail a@b.c https://h/a@b", "mail a@b.c https://h/a@b"),
             ("key=é&x", "key=[REDACTED]&x"),
             ("sig=a\\", "sig=[REDACTED]\\"),
