@@ -61,7 +61,14 @@ impl Compile<'_> {
         }
         let (entities, sight) = self.entities(&d)?;
         let step = d.events.step.micros();
-        let world = World { draw: Draw::of(0), entities, start: start.unwrap_or(0), step, files: d.files.clone(), url: String::new() };
+        let world = World {
+            draw: Draw::of(0),
+            entities,
+            start: start.unwrap_or(0),
+            step,
+            files: d.files.clone(),
+            url: String::new(),
+        };
         let events = self.events(&d, &world, &sight);
         let expect = self.expect(&d, &sight);
         let mut routes = Vec::new();

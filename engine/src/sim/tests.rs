@@ -336,6 +336,63 @@ async fn files_are_served_by_signed_links_and_accounted() {
     assert_eq!((running.calls(), running.files()), (2, 2));
 }
 
+/// The shop with links in its events, and a place for each way that a file can be unlike the others.
+fn shop_with_links() -> Simulation {
+    let text = SHOP
+        .replace("FAULTS", "[]")
+        .replace(
+            "item: \"{item.id?}\"",
+            "good: {$link: \"/files/{order.id}.png\", at: \"{event.at}\"}, \
+             stale: {$link: \"/files/{order.id}.png\", at: \"{event.at}\", valid: 1s}, \
+             gone: {$link: \"/files/gone/{order.id}.png\", at: \"{event.at}\"}, \
+             away: {$link: \"/files/away/{order.id}.png\", at: \"{event.at}\"}, \
+             large: {$link: \"/files/large/{order.id}.png\", at: \"{event.at}\"}",
+        )
+        .replace(
+            "valid: 1h}",
+            "form: amz, valid: 3650d}\n  places:\n    - {under: /files/gone/, status: 410}\n    \
+             - {under: /files/away/, redirect: \"https://example.com/a.png\"}\n    \
+             - {under: /files/large/, size: [9KiB, 9KiB]}\n  faults: [{rate: 1.0, status: 503}]",
+        );
+    compile::compile("shop.yaml", &text).unwrap()
+}
+
+#[tokio::test]
+async fn links_in_events_are_those_of_their_instant_and_places_answer_in_their_way() {
+    let (folder, log) = (tempfile::tempdir().unwrap(), log().await);
+    let bound = shop_with_links().bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    // 2026-01-02T00:00:00Z: a day after the first event.
+    let clock = Arc::new(ManualClock::at(1_767_312_000_000_000));
+    let emit = Some(Emit { producer: log.producer().await.unwrap(), log: log.clone() });
+    let options = Options { seed: 1, events: 1, account_dir: folder.path().to_owned(), clock, emit, rate: None };
+    let running = bound.start(options).await.unwrap();
+    done(&running).await;
+    let event = lines(folder.path(), "emitted.jsonl").remove(0)["value"].take();
+    let sent: Value = serde_json::from_slice(&messages(&log).await.remove(0).payload).unwrap();
+    assert_eq!(sent, event);
+    let mut answers = BTreeMap::new();
+    for name in ["good", "stale", "gone", "away", "large"] {
+        let url = event[name].as_str().unwrap();
+        assert!(
+            url.contains("at=20260101T00000")
+                && url.contains(if name == "stale" { "ttl=1&" } else { "ttl=315360000&" })
+        );
+        let path = url.strip_prefix(&format!("http://{}", running.address())).unwrap();
+        let (status, body) = ask(running.address(), &format!("GET {path}"), "", "").await.unwrap();
+        answers.insert(name, (status, body.len() >= 9_000));
+    }
+    let expected = [
+        ("away", (302, false)),
+        ("gone", (410, false)),
+        ("good", (503, false)),
+        ("large", (200, true)),
+        ("stale", (403, false)),
+    ];
+    assert_eq!(answers, expected.into());
+    let faults: Vec<Value> = lines(folder.path(), "files.jsonl").iter().map(|file| file["fault"].clone()).collect();
+    assert_eq!(faults, [json!("503"), json!("expired"), json!("410"), json!("away"), Value::Null]);
+}
+
 #[tokio::test]
 async fn faults_come_at_their_rate_and_are_accounted_as_they_were_seen() {
     let faults = "[{rate: 0.2, status: 429, retry_after: 2s}, {rate: 0.1, kind: reset}, {rate: 0.1, kind: truncated}]";
@@ -397,6 +454,10 @@ fn what_is_wrong_is_said_with_its_place() {
         ("types: [ADDED]", "types: [REMOVED]", "no type `REMOVED`"),
         ("get: /api/orders/{order}\n", "get: api\n", "`api` is not a path"),
         ("faults: FAULTS", "faults: [{rate: 0.1}]", "either a status or a kind"),
+        ("city: {$choice: [Oslo, Lima, Pune]}", "city: {$link: /files/a}", "entities.order.city.$link: only an answer"),
+        ("city: {$choice: [Oslo, Lima, Pune]}", "city: {$link: /files/a, at: 0, valid: 1}", "`valid` is a duration"),
+        ("{$link: \"/files/{item.id}.png\"}", "{$link: \"/files/{item.id}.png\", valid: 1s}", "`valid` goes with `at`"),
+        ("valid: 1h}", "valid: 1h}\n  places: [{under: /files/x/}]", "give one of status"),
     ];
     for (from, to, want) in cases {
         assert!(SHOP.contains(from), "{from}");

@@ -105,7 +105,10 @@ fn unique_names(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {
             }
         }
     };
-    Ok(list.iter().map(|element| element.as_str().map_or_else(|| element.clone(), |n| json::text(&different(n)))).collect())
+    Ok(list
+        .iter()
+        .map(|element| element.as_str().map_or_else(|| element.clone(), |n| json::text(&different(n))))
+        .collect())
 }
 
 fn zip(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {

@@ -52,6 +52,7 @@ const CASES: &[Case] = &[
     case("E0104", "  spool: {object", "  spool: {object_store: {url: x}}\n  spool: {object", "spool: {object", "twice, first in line"),
     case("E0105", "      generic: [application/octet-stream]\n", "      generic: [application/octet-stream]\n    object_store: {url: x}\n", "object_store", "`web` and `object_store` exclude each other"),
     case("E0105", "when: event.link\n", "when: event.link\n        on: [dead]\n", "from: source", "`from` and `on` exclude each other"),
+    case("E0105", "else: {skip: no date}", "else: {skip: no date, warn: no date}", "warn", "`skip` and `warn` exclude each other"),
     case("E0105", "        filter: event.placed_at\n        else: {skip: no date}\n", "        pick: event.placed_at\n        missing: {skip: a}\n        else: {skip: no date}\n", "else", "`else` goes with `filter` only"),
     case("E0105", "get: \"/links/{event.id}\",", "get: \"/links/{event.id}\", body: {a: event.id},", "body", "`post` only"),
     case("E0105", "expired: refresh", "expired: dead", "expired", "exclude each other"),
