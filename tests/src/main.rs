@@ -1,22 +1,29 @@
 //! Whole-system tests. One binary, because each one links the query engine.
 //!
-//! - `claimx`: the topology on its simulation, killed and started again, with odd messages and answers.
+//! - `claimx`, `xact`: a domain's topology on its simulation, killed and started again, with odd messages and answers.
 //! - `github`: a domain of YAML alone: its runs, odd events, files of events, and the page that tells how it was made.
 //! - `model`: an independent model of a domain says which rows a run must leave.
 //! - `odd`: odd messages and answers, and what becomes of each.
 //! - `program`: starts the program, for the others.
-//! - `settings`: every setting of a topology, and its effect.
+//! - `http`, `files`: a server of the tests' own, and one of files. `crash` kills runs.
+//! - `settings`: every setting of a topology has its effect; each domain lists its own.
+//! - `criteria`: what the specification calls a success: domains that know nothing of each other, on shared code.
 //! - `topics`: the topics of a run, while no program has them open.
 //! - `docs`: what the documentation shows is true.
 //! - `tidy`: rules of the code base that no compiler knows.
 #![allow(clippy::unwrap_used)]
 
 mod claimx;
+mod crash;
+mod criteria;
 mod docs;
+mod files;
 mod github;
+mod http;
 mod model;
 mod odd;
 mod program;
 mod settings;
 mod tidy;
 mod topics;
+mod xact;

@@ -31,10 +31,9 @@ mod tests {
 
     use super::*;
     use crate::model::account::Account;
-    use crate::model::claimx::{Options, expect};
+    use crate::model::claimx::door::{self, Dead};
+    use crate::model::claimx::{Options, TABLES, expect};
     use crate::model::coerce;
-    use crate::model::door::{self, Dead};
-    use crate::model::expect::TABLES;
 
     fn reason(dead: &Dead) -> String {
         match dead {

@@ -1,17 +1,19 @@
-//! Every setting of the claimx topology has its effect, from the environment and from the settings file beside it.
+//! Every setting of a topology has its effect, from the environment and from the settings file beside it.
 //!
-//! One table holds all of them: the variable, what the plan says without it, a value, and what the plan says then. The names
-//! in the table, in `topologies/claimx.yaml` and in `docs/claimx.md` are compared, so that a setting that is added to one
-//! place only is found.
+//! Each domain has one table of all of them: the variable, what the plan says without it, a value, and what the plan says then.
+//! The names in the table, in the topology and on the domain's page are compared, so that a setting that is added to one place
+//! only is found. Here are the checks; the tables, and the tests that run the checks on them, are the domains'.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use engine::plan::{Auth, Connection, Delta, Flow, Http, Kafka, ObjectStore, Plan, SourceKind, StageKind, Web};
+use engine::plan::{Connection, Delta, Flow, Kafka, ObjectStore, Plan, SourceKind, Web};
 use engine::topology::{Environment, load};
 
+use crate::program::topologies;
+
 /// One setting: what is read off the plan without it, and with it set to `value`.
-struct Setting {
+pub struct Setting {
     name: &'static str,
     /// Other variables that the value needs beside it.
     with: &'static [(&'static str, &'static str)],
@@ -21,7 +23,8 @@ struct Setting {
     effect: &'static str,
 }
 
-const fn setting(
+/// A setting by its name, how it is read, what it is by default, a value and what it is then.
+pub const fn setting(
     name: &'static str,
     read: fn(&Plan) -> String,
     default: &'static str,
@@ -31,167 +34,134 @@ const fn setting(
     Setting { name, with: &[], read, default, value, effect }
 }
 
-const fn setting_with(with: &'static [(&'static str, &'static str)], setting: Setting) -> Setting {
+/// A setting whose value needs others beside it.
+pub const fn setting_with(with: &'static [(&'static str, &'static str)], setting: Setting) -> Setting {
     Setting { with, ..setting }
 }
 
-const ALL_TOPICS: &str = "claimx.events.raw claimx.enrichment.pending claimx.downloads.pending claimx.downloads.cached \
-                          claimx.downloads.results";
-const OTHER_TOPICS: &str = "test.events.raw test.enrichment.pending test.downloads.pending test.downloads.cached \
-                            test.downloads.results";
-const HOSTS: &str = "usw2-prod-xn-exportreceiver-publish.s3.us-west-2.amazonaws.com claimxperience.s3.amazonaws.com \
-                     claimxperience.s3.us-east-1.amazonaws.com www.claimxperience.com claimxperience.com \
-                     xactware-claimx-us-prod.s3.us-west-1.amazonaws.com";
-const RETRIES: &str = "ingester: events.retry.5m=300s events.retry.10m=600s events.retry.20m=1200s events.retry.40m=2400s; \
-                       enricher: enrichment.retry.5m=300s enrichment.retry.10m=600s enrichment.retry.20m=1200s \
-                       enrichment.retry.40m=2400s; downloader: downloads.retry.5m=300s downloads.retry.10m=600s \
-                       downloads.retry.20m=1200s downloads.retry.40m=2400s; uploader: uploads.retry.5m=300s \
-                       uploads.retry.10m=600s uploads.retry.20m=1200s uploads.retry.40m=2400s; results: \
-                       results.retry.5m=300s results.retry.10m=600s results.retry.20m=1200s results.retry.40m=2400s";
-const TWO_RETRIES: &str = "ingester: events.retry.5m=300s events.retry.10m=600s; enricher: enrichment.retry.5m=300s \
-                           enrichment.retry.10m=600s; downloader: downloads.retry.5m=300s downloads.retry.10m=600s; \
-                           uploader: uploads.retry.5m=300s uploads.retry.10m=600s; results: results.retry.5m=300s \
-                           results.retry.10m=600s";
-const SHORT_RETRIES: &str = "ingester: events.retry.30s=30s events.retry.2m=120s; enricher: enrichment.retry.30s=30s \
-                             enrichment.retry.2m=120s; downloader: downloads.retry.30s=30s downloads.retry.2m=120s; \
-                             uploader: uploads.retry.30s=30s uploads.retry.2m=120s; results: results.retry.30s=30s \
-                             results.retry.2m=120s";
-const NAMED: (&str, &str) = ("KAFKA_CLAIMX_API_USERNAME", "ann");
-const PASSWORD: (&str, &str) = ("KAFKA_CLAIMX_API_PASSWORD", "secret");
-const SASL: [(&str, &str); 3] =
-    [("KAFKA_SECURITY_PROTOCOL", "sasl_ssl"), ("KAFKA_SASL_USERNAME", "ann"), ("KAFKA_SASL_PASSWORD", "secret")];
+/// The settings of one topology.
+pub struct Settings {
+    /// The topology's name: its file is `topologies/NAME.yaml`, its page `docs/NAME.md`.
+    pub topology: &'static str,
+    /// Every setting, some in several spellings of their value.
+    pub all: &'static [Setting],
+    /// Where two names stand for one setting, the first wins over the second.
+    pub spellings: &'static [(&'static str, &'static str)],
+}
 
-/// Every setting, some in several spellings of their value.
-const SETTINGS: &[Setting] = &[
-    setting("KAFKA_BOOTSTRAP_SERVERS", brokers, "embedded", "a:9092,b:9092", "a:9092,b:9092"),
-    setting("KAFKA_SECURITY_PROTOCOL", |p| kafka(p).protocol.clone(), "plaintext", "ssl", "ssl"),
-    setting_with(&SASL, setting("KAFKA_SASL_MECHANISM", |p| kafka(p).mechanism.clone(), "PLAIN", SCRAM, SCRAM)),
-    setting_with(&SASL, setting("KAFKA_SASL_USERNAME", |p| kafka(p).username.clone(), "", "bob", "bob")),
-    setting_with(&SASL, setting("KAFKA_SASL_PASSWORD", |p| kafka(p).password.0.clone(), "", "s}{\"'", "s}{\"'")),
-    setting("KAFKA_MAX_POLL_RECORDS", |p| shown(kafka(p).max_poll_records), "1000", "250", "250"),
-    setting("KAFKA_SESSION_TIMEOUT_MS", |p| shown(kafka(p).session_timeout), "60s", "45000", "45s"),
-    setting("KAFKA_MAX_POLL_INTERVAL_MS", |p| shown(kafka(p).max_poll_interval), "300s", "600000", "600s"),
-    setting("KAFKA_HEARTBEAT_INTERVAL_MS", |p| shown(kafka(p).heartbeat), "3s", "1500", "1.5s"),
-    setting(
-        "KAFKA_AUTO_OFFSET_RESET",
-        |p| kafka(p).consumer["auto.offset.reset"].clone(),
-        "earliest",
-        "latest",
-        "latest",
-    ),
-    setting("KAFKA_CLAIMX_TOPIC_PREFIX", topics, ALL_TOPICS, "test", OTHER_TOPICS),
-    setting(
-        "KAFKA_CLAIMX_TOPIC_PREFIX",
-        |p| flow(p, "enricher").source.retry.dead_letter.clone(),
-        DLQ,
-        "t",
-        "t.enrichment.dlq",
-    ),
-    setting("KAFKA_CLAIMX_TOPIC_PREFIX", source_topics, SOURCES, "t", OTHER_SOURCES),
-    setting("CLAIMX_INGESTER_GROUP", |p| group(p, "ingester"), "claimx-event-ingester-worker", "g", "g"),
-    setting("CLAIMX_ENRICHER_GROUP", |p| group(p, "enricher"), "claimx-enrichment-worker", "g", "g"),
-    setting("CLAIMX_DOWNLOADER_GROUP", |p| group(p, "downloader"), "claimx-download-worker", "g", "g"),
-    setting("CLAIMX_UPLOADER_GROUP", |p| group(p, "uploader"), "claimx-upload-worker", "g", "g"),
-    setting("CLAIMX_RESULTS_GROUP", |p| group(p, "results"), "claimx-result-processor", "g", "g"),
-    setting("KAFKA_RETRY_DELAYS", retries, RETRIES, "[30,120]", SHORT_RETRIES),
-    setting("KAFKA_RETRY_DELAYS", retries, RETRIES, "30s, 2m", SHORT_RETRIES),
-    setting("KAFKA_MAX_RETRIES", retries, RETRIES, "2", TWO_RETRIES),
-    setting("KAFKA_CLAIMX_API_URL", |p| api(p).url.clone(), LOCAL_API, "https://api.test/x/", "https://api.test/x"),
-    setting("CLAIMX_API_URL", |p| api(p).url.clone(), LOCAL_API, "https://other.test", "https://other.test"),
-    setting_with(&[PASSWORD], setting("KAFKA_CLAIMX_API_USERNAME", auth, "none", "ann", "basic ann:secret")),
-    setting_with(&[NAMED], setting("KAFKA_CLAIMX_API_PASSWORD", auth, "none", "pass", "basic ann:pass")),
-    setting("CLAIMX_API_TOKEN", auth, "none", "dG9rZW4=", "token dG9rZW4="),
-    setting_with(&[NAMED, PASSWORD], setting("CLAIMX_API_TOKEN", auth, "none", "dG9rZW4=", "token dG9rZW4=")),
-    setting("KAFKA_CLAIMX_API_TIMEOUT_SECONDS", |p| shown(api(p).timeout), "30s", "7", "7s"),
-    setting("CLAIMX_API_TIMEOUT_SECONDS", |p| shown(api(p).timeout), "30s", "8", "8s"),
-    setting("KAFKA_CLAIMX_API_MAX_RETRIES", |p| shown(api(p).retries), "3", "0", "0"),
-    setting("KAFKA_CLAIMX_API_CONCURRENCY", |p| shown(api(p).concurrency), "20", "5", "5"),
-    setting("CLAIMX_API_MAX_CONCURRENT", |p| shown(api(p).concurrency), "20", "6", "6"),
-    setting("CLAIMX_API_SENDER_USERNAME", sender, "'pipeline@example.com'", "ann@test", "'ann@test'"),
-    setting("ALLOWED_ATTACHMENT_DOMAINS", |p| web(p).allow.join(" "), HOSTS, "a.test, b.test", "a.test b.test"),
-    setting("ALLOWED_ATTACHMENT_DOMAINS", |p| web(p).allow.join(" "), HOSTS, "a.test", "a.test"),
-    setting("ALLOWED_ATTACHMENT_DOMAINS", |p| web(p).allow.join(" "), HOSTS, "[a.test,b.test]", "a.test b.test"),
-    setting("KAFKA_DOWNLOAD_CONCURRENCY", |p| shown(web(p).concurrency), "10", "40", "40"),
-    setting("CLAIMX_MAX_FILE_SIZE", |p| shown(web(p).max_size), "2147483648", "1MiB", "1048576"),
-    setting("CACHE_DIR", |p| store(p, "spool").url.clone(), "DATA/spool", "/tmp/cache", "/tmp/cache"),
-    setting("ONELAKE_DOMAIN_PATHS__CLAIMX", |p| store(p, "files").url.clone(), "DATA/files", LAKE, LAKE),
-    setting("ONELAKE_CLAIMX_PATH", |p| store(p, "files").url.clone(), "DATA/files", LAKE, LAKE),
-    setting("KAFKA_UPLOAD_CONCURRENCY", |p| shown(store(p, "files").concurrency), "10", "25", "25"),
-    setting("CLAIMX_TABLES_PATH", |p| lake(p).url.clone(), "DATA/tables", LAKE, LAKE),
-    setting(
-        "CLAIMX_TABLES_PATH",
-        |p| table(p, "projects"),
-        "DATA/tables/claimx_projects",
-        "/lake/",
-        "/lake/claimx_projects",
-    ),
-    setting(
-        "CLAIMX_EVENTS_TABLE_PATH",
-        |p| table(p, "events"),
-        "DATA/tables/claimx_events",
-        "x/log",
-        "DATA/tables/x/log",
-    ),
-    setting("CLAIMX_EVENTS_TABLE_PATH", |p| table(p, "events"), "DATA/tables/claimx_events", LAKE, LAKE),
-    setting("CLAIMX_INVENTORY_TABLE_PATH", |p| table(p, "attachments"), INVENTORY, "files", "DATA/tables/files"),
-];
+impl Settings {
+    /// The topology's file.
+    pub fn file(&self) -> PathBuf {
+        topologies().join(format!("{}.yaml", self.topology))
+    }
 
-/// Where two names stand for one setting, the first wins over the second.
-const SPELLINGS: &[(&str, &str)] = &[
-    ("KAFKA_CLAIMX_API_URL", "CLAIMX_API_URL"),
-    ("KAFKA_CLAIMX_API_TIMEOUT_SECONDS", "CLAIMX_API_TIMEOUT_SECONDS"),
-    ("KAFKA_CLAIMX_API_CONCURRENCY", "CLAIMX_API_MAX_CONCURRENT"),
-    ("ONELAKE_DOMAIN_PATHS__CLAIMX", "ONELAKE_CLAIMX_PATH"),
-];
+    /// The plan with these variables.
+    pub fn plan(&self, variables: &[(&str, &str)]) -> Plan {
+        plan_of(&self.file(), &variables.iter().copied().collect())
+    }
 
-const SCRAM: &str = "SCRAM-SHA-512";
-const DLQ: &str = "claimx.enrichment.dlq";
-const LOCAL_API: &str = "http://localhost:8765";
-const LAKE: &str = "abfss://space@onelake.dfs.fabric.microsoft.com/house/Files/claimx";
-const INVENTORY: &str = "DATA/tables/claimx_attachments";
-const SOURCES: &str = "claimx.events.raw claimx.enrichment.pending claimx.downloads.pending claimx.downloads.cached \
-                       claimx.downloads.results";
-const OTHER_SOURCES: &str =
-    "t.events.raw t.enrichment.pending t.downloads.pending t.downloads.cached t.downloads.results";
+    /// Each setting is what it is by default, and what it is said to be with its value; an empty value is none.
+    pub fn assert_effects(&self) {
+        let defaults = self.plan(&[]);
+        for setting in self.all {
+            assert_eq!((setting.read)(&defaults), setting.default, "{} by default", setting.name);
+            let others = setting.with.iter().copied().filter(|(name, _)| *name != setting.name);
+            let variables: Vec<_> = others.chain([(setting.name, setting.value)]).collect();
+            let plan = self.plan(&variables);
+            assert_eq!((setting.read)(&plan), setting.effect, "{}={}", setting.name, setting.value);
+        }
+        let none: Vec<_> = self.all.iter().map(|setting| (setting.name, "")).collect();
+        let empty = self.plan(&none);
+        for setting in self.all {
+            assert_eq!((setting.read)(&empty), setting.default, "{} is empty, which is no value", setting.name);
+        }
+    }
 
-fn kafka(plan: &Plan) -> &Kafka {
+    /// Of two names for one setting the first wins.
+    pub fn assert_spellings(&self) {
+        for (first, second) in self.spellings {
+            let of = |name: &str| self.all.iter().find(|s| s.name == name).expect("the setting is in the table");
+            let plan = self.plan(&[(*first, of(first).value), (*second, of(second).value)]);
+            assert_eq!((of(first).read)(&plan), of(first).effect, "{first} beside {second}");
+        }
+    }
+
+    /// A wrong value keeps the topology from being loaded, and what is said names `told`.
+    pub fn assert_refused(&self, cases: &[(&str, &str, &str)]) {
+        for (name, value, told) in cases {
+            let loaded = load(&self.file(), &[(*name, *value)].into_iter().collect(), Path::new("DATA"));
+            let text = loaded.err().unwrap_or_else(|| panic!("{name}={value} is accepted")).render();
+            assert!(text.contains(told), "{name}={value}: {text}");
+        }
+    }
+
+    /// The table, the topology and the page name the same settings.
+    pub fn assert_complete(&self) {
+        let tested: BTreeSet<&str> = self.all.iter().map(|s| s.name).collect();
+
+        let topology = std::fs::read_to_string(self.file()).unwrap();
+        let end = |rest: &str| rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
+        let named: BTreeSet<&str> = topology.split("${").skip(1).map(|rest| &rest[..end(rest)]).collect();
+        assert_eq!(named, tested, "named in the topology, and tested");
+
+        let page = topologies().join(format!("../docs/{}.md", self.topology));
+        let page = std::fs::read_to_string(page).unwrap();
+        let settings = page.split("## Settings").nth(1).expect("the page has settings");
+        let rows = settings.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+        let explained: BTreeSet<&str> = rows.flat_map(|row| row.split("`").filter(|t| t.len() > 2)).collect();
+        assert_eq!(explained, tested, "explained on the page, and tested");
+    }
+}
+
+/// The plan of a topology.
+pub fn plan_of(file: &Path, environment: &Environment) -> Plan {
+    match load(file, environment, Path::new("DATA")) {
+        Ok(loaded) => loaded.plan,
+        Err(problems) => panic!("{}", problems.render()),
+    }
+}
+
+/// The brokers' connection.
+pub fn kafka(plan: &Plan) -> &Kafka {
     let Connection::Kafka(kafka) = &plan.connections["bus"] else { panic!("bus is no kafka connection") };
     kafka
 }
 
-fn api(plan: &Plan) -> &Http {
-    let Connection::Http(http) = &plan.connections["api"] else { panic!("api is no http connection") };
-    http
-}
-
-fn web(plan: &Plan) -> &Web {
+/// The connection that downloads.
+pub fn web(plan: &Plan) -> &Web {
     let Connection::Web(web) = &plan.connections["web"] else { panic!("web is no web connection") };
     web
 }
 
-fn store<'a>(plan: &'a Plan, name: &str) -> &'a ObjectStore {
+/// An object store.
+pub fn store<'a>(plan: &'a Plan, name: &str) -> &'a ObjectStore {
     let Connection::ObjectStore(store) = &plan.connections[name] else { panic!("{name} is no object store") };
     store
 }
 
-fn lake(plan: &Plan) -> &Delta {
+/// The connection of the tables.
+pub fn lake(plan: &Plan) -> &Delta {
     let Connection::Delta(delta) = &plan.connections["lake"] else { panic!("lake is no delta connection") };
     delta
 }
 
-fn flow<'a>(plan: &'a Plan, name: &str) -> &'a Flow {
+/// A flow.
+pub fn flow<'a>(plan: &'a Plan, name: &str) -> &'a Flow {
     plan.flows.iter().find(|f| f.name == name).expect("the flow is there")
 }
 
-fn brokers(plan: &Plan) -> String {
+/// The brokers, or that there are none.
+pub fn brokers(plan: &Plan) -> String {
     kafka(plan).brokers.clone().unwrap_or_else(|| "embedded".to_owned())
 }
 
-fn topics(plan: &Plan) -> String {
+/// The names of all declared topics.
+pub fn topics(plan: &Plan) -> String {
     plan.topics.values().map(|t| t.name.as_str()).collect::<Vec<_>>().join(" ")
 }
 
-fn source_topics(plan: &Plan) -> String {
+/// What each flow reads.
+pub fn source_topics(plan: &Plan) -> String {
     let topic = |f: &Flow| match &f.source.kind {
         SourceKind::Topic { topic, .. } => topic.clone(),
         SourceKind::File { path } => path.display().to_string(),
@@ -199,139 +169,30 @@ fn source_topics(plan: &Plan) -> String {
     plan.flows.iter().map(topic).collect::<Vec<_>>().join(" ")
 }
 
-fn group(plan: &Plan, name: &str) -> String {
+/// The consumer group of a flow.
+pub fn group(plan: &Plan, name: &str) -> String {
     let SourceKind::Topic { group, .. } = &flow(plan, name).source.kind else { panic!("{name} reads no topic") };
     group.clone()
 }
 
 /// Of every flow the retry topics, without the prefix, and their delays.
-fn retries(plan: &Plan) -> String {
+pub fn retries(plan: &Plan) -> String {
     let of = |f: &Flow| {
         let delays = f.source.retry.delays.iter();
-        let delays = delays.map(|(delay, topic)| format!("{}={delay:?}", topic.trim_start_matches("claimx.")));
+        let bare = |topic: &str| topic.split_once('.').map_or(String::new(), |(_, rest)| rest.to_owned());
+        let delays = delays.map(|(delay, topic)| format!("{}={delay:?}", bare(topic)));
         format!("{}: {}", f.name, delays.collect::<Vec<_>>().join(" "))
     };
     plan.flows.iter().map(of).collect::<Vec<_>>().join("; ")
 }
 
-fn auth(plan: &Plan) -> String {
-    match &api(plan).auth {
-        Auth::None => "none".to_owned(),
-        Auth::Basic(user, password) => format!("basic {user}:{}", password.0),
-        Auth::Token(token) => format!("token {}", token.0),
-        Auth::Bearer(token) => format!("bearer {}", token.0),
-    }
-}
-
-fn sender(plan: &Plan) -> String {
-    let stages = &flow(plan, "enricher").stages;
-    let body = stages.iter().find_map(|s| match &s.kind {
-        StageKind::Enrich(enrich) => enrich.call.body.get("senderUsername"),
-        _ => None,
-    });
-    body.expect("a call names its sender").text().to_owned()
-}
-
-fn table(plan: &Plan, name: &str) -> String {
+/// Where a table is.
+pub fn table(plan: &Plan, name: &str) -> String {
     plan.tables[name].url.clone()
 }
 
 /// A value as `Debug` shows it, without the wrapping of an option.
-fn shown<T: std::fmt::Debug>(value: T) -> String {
+pub fn shown<T: std::fmt::Debug>(value: T) -> String {
     let text = format!("{value:?}");
     text.strip_prefix("Some(").and_then(|t| t.strip_suffix(')')).map(str::to_owned).unwrap_or(text)
-}
-
-fn topology() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../topologies/claimx.yaml")
-}
-
-fn plan_of(file: &Path, environment: &Environment) -> Plan {
-    match load(file, environment, Path::new("DATA")) {
-        Ok(loaded) => loaded.plan,
-        Err(problems) => panic!("{}", problems.render()),
-    }
-}
-
-/// All variables that a case sets.
-fn variables(setting: &Setting) -> Vec<(&'static str, &'static str)> {
-    let others = setting.with.iter().copied().filter(|(name, _)| *name != setting.name);
-    others.chain([(setting.name, setting.value)]).collect()
-}
-
-#[test]
-fn every_setting_has_its_effect_from_the_environment() {
-    let defaults = plan_of(&topology(), &Environment::default());
-    for setting in SETTINGS {
-        assert_eq!((setting.read)(&defaults), setting.default, "{} by default", setting.name);
-        let plan = plan_of(&topology(), &variables(setting).into_iter().collect());
-        assert_eq!((setting.read)(&plan), setting.effect, "{}={}", setting.name, setting.value);
-    }
-    let empty = plan_of(&topology(), &SETTINGS.iter().map(|s| (s.name, "")).collect());
-    for setting in SETTINGS {
-        assert_eq!((setting.read)(&empty), setting.default, "{} is empty, which is no value", setting.name);
-    }
-}
-
-#[test]
-fn the_file_beside_the_topology_sets_what_the_environment_does_not() {
-    let folder = tempfile::tempdir().unwrap();
-    let copy = folder.path().join("claimx.yaml");
-    std::fs::copy(topology(), &copy).unwrap();
-    let lines = "# a drill\n\nKAFKA_CLAIMX_TOPIC_PREFIX=test # bare\nexport ALLOWED_ATTACHMENT_DOMAINS=\"a.test, b.test\"\n\
-                 KAFKA_RETRY_DELAYS='[30, 120]'\nKAFKA_UPLOAD_CONCURRENCY=25\nKAFKA_DOWNLOAD_CONCURRENCY=\n";
-    std::fs::write(folder.path().join("claimx.env"), lines).unwrap();
-    let environment = [("KAFKA_UPLOAD_CONCURRENCY", "7"), ("KAFKA_CLAIMX_TOPIC_PREFIX", "")].into_iter().collect();
-    let plan = plan_of(&copy, &environment);
-    assert_eq!(topics(&plan), OTHER_TOPICS, "an empty variable is none");
-    assert_eq!(web(&plan).allow, ["a.test", "b.test"]);
-    assert_eq!(retries(&plan).replace("test.", ""), SHORT_RETRIES);
-    assert_eq!(store(&plan, "files").concurrency, 7, "the environment wins");
-    assert_eq!(web(&plan).concurrency, 10, "an empty line is no value");
-}
-
-#[test]
-fn the_first_of_two_names_wins() {
-    for (first, second) in SPELLINGS {
-        let of = |name: &str| SETTINGS.iter().find(|s| s.name == name).expect("the setting is in the table");
-        let values = [(*first, of(first).value), (*second, of(second).value)];
-        let plan = plan_of(&topology(), &values.into_iter().collect());
-        assert_eq!((of(first).read)(&plan), of(first).effect, "{first} beside {second}");
-    }
-}
-
-#[test]
-fn half_a_login_and_a_wrong_number_are_said_before_anything_starts() {
-    let cases = [
-        ("KAFKA_CLAIMX_API_USERNAME", "ann", "password"),
-        ("KAFKA_CLAIMX_API_CONCURRENCY", "many", "KAFKA_CLAIMX_API_CONCURRENCY"),
-        ("KAFKA_CLAIMX_API_CONCURRENCY", "0", "KAFKA_CLAIMX_API_CONCURRENCY"),
-        ("KAFKA_CLAIMX_API_TIMEOUT_SECONDS", "soon", "KAFKA_CLAIMX_API_TIMEOUT_SECONDS"),
-        ("KAFKA_RETRY_DELAYS", "[5m, soon]", "KAFKA_RETRY_DELAYS"),
-        ("KAFKA_MAX_RETRIES", "-1", "KAFKA_MAX_RETRIES"),
-        ("KAFKA_SECURITY_PROTOCOL", "sasl_ssl", "username"),
-        ("KAFKA_HEARTBEAT_INTERVAL_MS", "60000", "session_timeout"),
-    ];
-    for (name, value, told) in cases {
-        let loaded = load(&topology(), &[(name, value)].into_iter().collect(), Path::new("DATA"));
-        let text = loaded.err().unwrap_or_else(|| panic!("{name}={value} is accepted")).render();
-        assert!(text.contains(told), "{name}={value}: {text}");
-    }
-}
-
-#[test]
-fn the_table_above_the_topology_and_its_page_name_the_same_settings() {
-    let tested: BTreeSet<&str> = SETTINGS.iter().map(|s| s.name).collect();
-
-    let topology = std::fs::read_to_string(topology()).unwrap();
-    let end = |rest: &str| rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
-    let named: BTreeSet<&str> = topology.split("${").skip(1).map(|rest| &rest[..end(rest)]).collect();
-    assert_eq!(named, tested, "named in the topology, and tested");
-
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/claimx.md");
-    let page = std::fs::read_to_string(page).unwrap();
-    let settings = page.split("## Settings").nth(1).expect("the page has settings");
-    let rows = settings.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
-    let explained: BTreeSet<&str> = rows.flat_map(|row| row.split("`").filter(|t| t.len() > 2)).collect();
-    assert_eq!(explained, tested, "explained on the page, and tested");
 }

@@ -5,6 +5,7 @@ mod crash;
 mod edit;
 mod odd;
 mod outside;
+mod settings;
 mod simulation;
 
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Error, ErrorKind};
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::coerce;
 
@@ -40,8 +40,12 @@ pub struct File {
     pub url: String,
     /// Its length.
     pub bytes: i64,
+    /// Its checksum, in hexadecimal.
+    pub sha256: String,
     /// Whether the whole file reached the client.
     pub whole: bool,
+    /// The status that was answered; null where none was.
+    pub status: Value,
 }
 
 /// All that happened outside the engine.
@@ -76,7 +80,9 @@ impl Account {
                 .map(|line| File {
                     url: word(&line["url"]),
                     bytes: line["bytes"].as_i64().unwrap_or(0),
+                    sha256: word(&line["sha256"]),
                     whole: served(&line["fault"]),
+                    status: status(line),
                 })
                 .collect(),
         };
@@ -113,6 +119,17 @@ fn unbroken(fault: &Value) -> bool {
 /// Whether a file came through. Its line has no status, so a fault that is one (`503`, `403` of an expired link) counts too.
 fn served(fault: &Value) -> bool {
     matches!(fault.as_str(), None | Some("" | "slow" | "redirect" | "generic_type"))
+}
+
+/// The status of a file's answer: what its line says, else what its fault is called after.
+fn status(line: &Value) -> Value {
+    let fault = line["fault"].as_str().unwrap_or_default();
+    match (&line["status"], fault) {
+        (Value::Null, "timeout" | "reset") => Value::Null,
+        (Value::Null, "expired" | "unsigned" | "forged") => json!(403),
+        (Value::Null, fault) => fault.parse::<u16>().map_or(json!(200), |status| json!(status)),
+        (status, _) => status.clone(),
+    }
 }
 
 /// An instant as ISO text, or as a number of seconds, milliseconds or microseconds, told apart by size.

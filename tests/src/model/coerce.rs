@@ -3,14 +3,11 @@
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use serde_json::{Value, json};
-use uuid::{Uuid, uuid};
-
-/// The namespace of derived event ids and of contact ids.
-const NAMESPACE: Uuid = uuid!("ad538b38-8d01-53c0-9060-bda6719a4139");
+use uuid::Uuid;
 
 /// The UUIDv5 of a text.
-pub fn uuid5(text: &str) -> String {
-    Uuid::new_v5(&NAMESPACE, text.as_bytes()).to_string()
+pub fn uuid5(namespace: Uuid, text: &str) -> String {
+    Uuid::new_v5(&namespace, text.as_bytes()).to_string()
 }
 
 /// The value at a path of keys; null where there is none.
@@ -185,8 +182,14 @@ pub fn expiry(url: &str) -> Option<i64> {
 const SECRET: &str = " sig signature sign sv se st sp sr spr x-amz-signature x-amz-credential x-amz-security-token token \
                       access_token api_key apikey key secret password pwd auth authorization ";
 
-/// A link as it may be stored.
+/// A link as it may be stored: without the user it names, and without secrets in its query.
 pub fn redact(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if let Some((_, host)) = host.rsplit_once('@').filter(|_| !scheme.is_empty()) {
+        let (_, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        return redact(&format!("{scheme}://[REDACTED]\u{1}{host}{path}")).replace('\u{1}', "@");
+    }
     let Some((head, tail)) = url.split_once('?') else { return url.to_owned() };
     let (query, fragment) = tail.split_once('#').map_or((tail, None), |(query, fragment)| (query, Some(fragment)));
     let pairs: Vec<String> = query

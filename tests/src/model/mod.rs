@@ -1,8 +1,8 @@
-//! What the ten ClaimX tables must hold, computed from the account of a simulation run.
+//! What the tables of a domain must hold, computed from the account of a simulation run.
 //!
 //! The model is written from the facts of the domain and shares no code with the engine: it reads what was emitted, what the
-//! fake API answered and which files were served ([`account`]), and says for each row and cell what is right ([`claimx`]).
-//! Where the facts leave a choice (which of two events got a shared answer, what a clock showed) a cell is a set of
+//! fake API answered and which files were served ([`account`]), and says for each row and cell what is right ([`claimx`],
+//! [`xact`]). Where the facts leave a choice (which of two events got a shared answer, what a clock showed) a cell is a set of
 //! admissible values ([`expect::Cell`]). [`lake`] reads Delta tables, [`compare`] says in words what differs.
 //!
 //! ```text
@@ -13,14 +13,9 @@
 //! ```
 
 pub mod account;
-mod answers;
 pub mod claimx;
 pub mod coerce;
 pub mod compare;
-pub mod door;
-mod entities;
 pub mod expect;
 pub mod lake;
-mod people;
-#[cfg(test)]
-mod tests;
+pub mod xact;

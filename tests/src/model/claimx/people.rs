@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::coerce::{at, flag, id, int, objects, text, ts_text, uuid5};
-use super::expect::Cells;
+use crate::model::coerce::{at, flag, id, int, objects, text, ts_text, uuid5};
+use crate::model::expect::Cells;
 
 /// The part of an answer that holds project, company and team: the wrapper's, if there is one.
 pub fn root(body: &Value) -> &Value {
@@ -90,7 +90,7 @@ pub fn project_cells(body: &Value, project: &Value) -> Cells {
 
 /// The id of a contact.
 pub fn contact_id(email: &str, kind: &str) -> String {
-    uuid5(&format!("contact:{}:{kind}", email.trim().to_lowercase()))
+    uuid5(super::NAMESPACE, &format!("contact:{}:{kind}", email.trim().to_lowercase()))
 }
 
 /// The contacts of a project's answer, by their ids: the API's columns, clocks and event left out.

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::coerce::{at, decimal, expiry, extension, flag, id, int, iso, last_segment, redact, text, ts_text};
-use super::expect::Cells;
+use crate::model::coerce::{at, decimal, expiry, extension, flag, id, int, iso, last_segment, redact, text, ts_text};
+use crate::model::expect::Cells;
 
 /// The first value of a list that is not null.
 fn first(values: impl IntoIterator<Item = Value>) -> Value {

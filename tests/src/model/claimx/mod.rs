@@ -4,16 +4,40 @@
 //! for that project, whoever asked. Clocks and measures need only be there. An event whose calls were both answered and
 //! refused for good may have ended either way: its log row and its children are then admissible, not required.
 
+mod answers;
+pub mod door;
+mod entities;
+mod people;
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::account::Account;
-use super::answers::{Answers, reports};
-use super::coerce::{at, date, id, int, int32, iso, list, text};
-use super::door::{self, Event};
-use super::expect::{Cell, Cells, Expected, Versions};
-use super::{entities, people};
+use uuid::{Uuid, uuid};
+
+use self::answers::{Answers, reports};
+use self::door::Event;
+use crate::model::account::Account;
+use crate::model::coerce::{at, date, id, int, int32, iso, list, text};
+use crate::model::expect::{Cell, Cells, Expected, Versions};
+
+/// The namespace of derived event ids and of contact ids.
+const NAMESPACE: Uuid = uuid!("ad538b38-8d01-53c0-9060-bda6719a4139");
+
+/// The ten tables and their keys.
+pub const TABLES: [(&str, &[&str]); 10] = [
+    ("claimx_events", &["event_id"]),
+    ("claimx_event_log", &["event_id"]),
+    ("claimx_projects", &["project_id"]),
+    ("claimx_contacts", &["contact_id", "project_id"]),
+    ("claimx_attachment_metadata", &["media_id"]),
+    ("claimx_tasks", &["task_id"]),
+    ("claimx_task_templates", &["template_id", "project_id"]),
+    ("claimx_external_links", &["link_id"]),
+    ("claimx_video_collab", &["collaboration_id"]),
+    ("claimx_attachments", &["media_id"]),
+];
 
 /// Older than every answer: the version of what carries none.
 const NO_VERSION: i64 = i64::MIN / 2;
@@ -37,7 +61,7 @@ impl Default for Options {
 
 /// What the tables must hold.
 pub fn expect(account: &Account, options: &Options) -> Expected {
-    let mut model = Model { account, options, expected: Expected::default(), drafts: BTreeMap::new() };
+    let mut model = Model { account, options, expected: Expected::of(&TABLES), drafts: BTreeMap::new() };
     let mut events: BTreeMap<String, Event> = BTreeMap::new();
     for message in account.emitted.iter().filter(|message| message.topic == options.topic) {
         match door::event(&message.value) {
@@ -432,6 +456,10 @@ impl<'a> Model<'a> {
             for clock in clocks {
                 row.cells.insert(clock, Cell::NotNull);
             }
+            if table == "claimx_tasks" {
+                // The key under its other name.
+                row.cells.insert("assignment_id", Cell::Is(key.first().map_or(Value::Null, |id| int(&json!(id)))));
+            }
             if table == "claimx_attachments" {
                 row.cells.entry("blob_path").or_insert(Cell::NotNull);
                 // Without a word of the API or the link it is what the bytes are.
@@ -455,7 +483,7 @@ fn later(draft: &mut Draft, column: &'static str, at: i64) {
     let text = iso(at);
     let kept = match draft.cells.get(column) {
         // Compared as instants, because texts with and without a fraction sort by their signs.
-        Some(Cell::Is(Value::String(old))) if super::coerce::instant(old) >= Some(at) => return,
+        Some(Cell::Is(Value::String(old))) if crate::model::coerce::instant(old) >= Some(at) => return,
         _ => Cell::Is(json!(text)),
     };
     draft.cells.insert(column, kept);

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::account::Account;
-use super::claimx::{Options, expect};
-use super::coerce;
-use super::compare;
-use super::expect::{Cell, Expected, Row};
+use super::{Options, expect};
+use crate::model::account::Account;
+use crate::model::coerce;
+use crate::model::compare;
+use crate::model::expect::{Cell, Expected, Row};
 
 const TIMES: [&str; 4] =
     ["2026-01-10T10:00:00Z", "2026-01-10T11:00:00Z", "2026-01-10T12:00:00Z", "2026-01-10T13:00:00Z"];
@@ -222,7 +222,7 @@ fn differences_are_said_in_words() {
 
 #[test]
 fn ids_are_those_of_the_facts() {
-    let id = coerce::uuid5("4895140|PROJECT_FILE_ADDED|2026-01-10T12:00:00+00:00|media:96264210");
+    let id = coerce::uuid5(super::NAMESPACE, "4895140|PROJECT_FILE_ADDED|2026-01-10T12:00:00+00:00|media:96264210");
     assert_eq!(id, "ad6cf4b7-396c-5f3f-930b-b1406d18499d");
 }
 
@@ -306,7 +306,7 @@ async fn a_delta_table_is_read_as_the_model_writes() {
     let url = deltalake::ensure_table_uri(folder.path().to_string_lossy()).expect("a url");
     let table = DeltaTable::try_from_url(url).await.expect("a table");
     table.write(vec![batch]).await.expect("written");
-    let rows = super::lake::read(folder.path()).await.expect("readable");
+    let rows = crate::model::lake::read(folder.path()).await.expect("readable");
     let row = json!({"text": "a", "flag": true, "small": 7, "large": 3_000_000_000_i64, "day": "2026-01-10", "instant": "2026-01-10T12:00:00.500000+00:00"});
     assert_eq!(rows.len(), 2);
     assert_eq!(Value::Object(rows[0].clone()), row);

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::account::{Account, Answer};
-use super::coerce::list;
+use crate::model::account::{Account, Answer};
+use crate::model::coerce::{self, list};
 
 /// Answers of one path.
 #[derive(Clone, Debug, Default)]
@@ -49,8 +49,7 @@ impl<'a> Answers<'a> {
     pub fn report(account: &'a Account, id: &str) -> Self {
         let mut answers = Self::to(account, "POST", "/data");
         let names = |answer: &&Answer, wanted: Option<&str>| {
-            let claims: Vec<Value> =
-                reports(&answer.body).into_iter().map(|r| super::coerce::id(&r["claimId"])).collect();
+            let claims: Vec<Value> = reports(&answer.body).into_iter().map(|r| coerce::id(&r["claimId"])).collect();
             match wanted {
                 Some(id) => claims.iter().any(|claim| claim == id),
                 None => claims.iter().all(Value::is_null),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::coerce;
+use crate::model::coerce;
 
 /// A well-formed event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +79,6 @@ pub fn event(message: &Value) -> Result<Event, Dead> {
             key.push_str(&format!("|{name}:{value}"));
         }
     }
-    let id = source_id.unwrap_or_else(|| coerce::uuid5(&key));
+    let id = source_id.unwrap_or_else(|| coerce::uuid5(super::NAMESPACE, &key));
     Ok(Event { id, kind, project, at, media, task, video, mfn })
 }
