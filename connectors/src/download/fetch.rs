@@ -130,9 +130,11 @@ fn client(options: &Options) -> reqwest::ClientBuilder {
 impl Shared {
     /// Asks for a file and follows redirects, each one checked, until an answer is a 200.
     async fn follow(&self, mut checked: Checked) -> Result<(reqwest::Response, Url)> {
+        let mut last = None;
         for _ in 0..=self.redirects {
             let answer = self.ask(&checked).await?;
             let status = answer.status().as_u16();
+            last = Some(status);
             let location = answer.headers().get(LOCATION).and_then(|location| location.to_str().ok());
             match (status, location) {
                 (200, _) => return Ok((answer, checked.url)),
@@ -147,7 +149,7 @@ impl Shared {
             }
         }
         let message = format!("{}: more than {} redirects", brief(checked.url.as_str()), self.redirects);
-        Err(Error::permanent(message))
+        Err(Error { status: last, ..Error::permanent(message) })
     }
 
     async fn ask(&self, checked: &Checked) -> Result<reqwest::Response> {
