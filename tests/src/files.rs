@@ -156,11 +156,9 @@ impl State {
             body: Vec::new(),
             end: End::Whole,
         };
-        let fails = |status: u16| Reply {
-            status,
-            headers: vec![("retry-after", "1".to_owned())],
-            body: b"no".to_vec(),
-            end: End::Whole,
+        let fails = |status: u16| {
+            let wait = (status == 429).then(|| ("retry-after", "1".to_owned()));
+            Reply { status, headers: wait.into_iter().collect(), body: b"no".to_vec(), end: End::Whole }
         };
         let page = b"<!DOCTYPE html><html><body>Sign in</body></html>";
         let brings = MODES.iter().skip_while(|mode| **mode != "ok").any(|good| *good == mode);
@@ -201,7 +199,7 @@ impl State {
 fn extension(target: &str) -> String {
     let path = target.split(['?', '#']).next().unwrap_or_default();
     let last = path.rsplit('/').next().unwrap_or_default();
-    let named = target.split_once("filename=").map_or("", |(_, name)| name);
+    let named = target.split_once("name=").map_or("", |(_, name)| name);
     let name = if last.contains('.') { last } else { named };
     name.rsplit_once('.').map_or(String::new(), |(_, extension)| extension.to_lowercase())
 }

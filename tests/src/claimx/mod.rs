@@ -5,6 +5,7 @@ mod crash;
 mod edit;
 mod odd;
 mod outside;
+mod refresh;
 mod settings;
 mod simulation;
 

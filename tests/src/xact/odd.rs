@@ -75,8 +75,11 @@ async fn dead(sent: &[(Option<String>, String)], topics: &Topics) -> Vec<String>
         if door::event(&json!(payload)).is_err() {
             let told = match door::event(&json!(payload)) {
                 Err(door::Dead::Missing(field) | door::Dead::Wrong(field)) => {
-                    let snake = if field == "traceId" { "trace_id" } else { field };
-                    [field, snake].iter().any(|field| header("error").contains(field))
+                    // As the topology calls it.
+                    let declared = [("traceId", "trace_id"), ("utcDateTime", "at")];
+                    let declared =
+                        declared.iter().find(|(name, _)| *name == field).map_or(field, |(_, declared)| declared);
+                    header("error").contains(&format!("`{declared}`"))
                 }
                 _ => header("place").contains("xact.yaml:"),
             };

@@ -141,7 +141,8 @@ fn redacted(value: &Value) -> Value {
 fn links_redacted(text: &str) -> String {
     let Some((head, tail)) = text.split_once("://") else { return text.to_owned() };
     let end = tail.find(|c: char| c.is_whitespace() || "\"'<>\\".contains(c)).unwrap_or(tail.len());
-    format!("{head}://{}{}", redact(&tail[..end]), links_redacted(&tail[end..]))
+    let link = redact(&format!("https://{}", &tail[..end]));
+    format!("{head}{}{}", link.trim_start_matches("https"), links_redacted(&tail[end..]))
 }
 
 impl Event {
