@@ -127,6 +127,7 @@ fn status(line: &Value) -> Value {
     match (&line["status"], fault) {
         (Value::Null, "timeout" | "reset") => Value::Null,
         (Value::Null, "expired" | "unsigned" | "forged") => json!(403),
+        (Value::Null, "away") => json!(302),
         (Value::Null, fault) => fault.parse::<u16>().map_or(json!(200), |status| json!(status)),
         (status, _) => status.clone(),
     }

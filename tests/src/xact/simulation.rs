@@ -18,7 +18,8 @@ fn options(account: &Account) -> Options {
     let url = &account.files.first().expect("a file was served").url;
     let (scheme, rest) = url.split_once("://").expect("a link");
     let base = format!("{scheme}://{}/", rest.split('/').next().unwrap_or_default());
-    Options::allowing(&[&base])
+    // As the simulation has it: pages in one folder, and files that are longer than its 256 KiB in another.
+    Options { pages: Some("/exp/page/".to_owned()), longest: 256 << 10, ..Options::allowing(&[&base]) }
 }
 
 /// Fails with what differs between the tables in `data` and what the account in `data` implies; returns the account.

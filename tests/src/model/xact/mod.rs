@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use self::door::Event;
 use self::names::Task;
 use crate::model::account::{Account, File};
-use crate::model::coerce::{date, expiry, iso, redact};
+use crate::model::coerce::{date, expiry, extension, iso, redact};
 use crate::model::expect::{Cell, Expected};
 
 /// The three tables and their keys.
@@ -28,6 +28,10 @@ pub struct Options {
     pub topic: String,
     /// How every link begins that may be asked for.
     pub allowed: Vec<String>,
+    /// What the links have in common under which a page is sent, whatever they promise.
+    pub pages: Option<String>,
+    /// The longest file that is taken, in bytes.
+    pub longest: i64,
     /// When the run was over, in microseconds since 1970: what had not expired by then did not expire.
     pub ended: i64,
 }
@@ -36,7 +40,13 @@ impl Options {
     /// Links below `allowed`, and the present as the end of the run.
     pub fn allowing(allowed: &[&str]) -> Self {
         let allowed = allowed.iter().map(|base| (*base).to_owned()).collect();
-        Options { topic: "xact.events.raw".to_owned(), allowed, ended: chrono::Utc::now().timestamp_micros() }
+        Options {
+            topic: "xact.events.raw".to_owned(),
+            allowed,
+            pages: None,
+            longest: 2 << 30,
+            ended: chrono::Utc::now().timestamp_micros(),
+        }
     }
 
     /// Whether a link may be asked for, by its host alone.
@@ -93,7 +103,12 @@ pub fn fate(task: &Task, requests: &[&File], options: &Options) -> Fate {
     if !task.admitted || !names::is_allowed(&task.url) {
         return Fate::Dead(Cell::Is(Value::Null));
     }
-    let whole = requests.iter().find(|request| request.whole);
+    // What came is not always what may be kept.
+    let kept = |file: &File| {
+        let page = options.pages.as_ref().is_some_and(|pages| task.url.contains(pages) && !is_page(&task.url));
+        file.bytes <= options.longest && !page
+    };
+    let whole = requests.iter().find(|request| request.whole && kept(request));
     let expired = expiry(&task.url).is_some_and(|end| end <= options.ended);
     match (whole, requests.last()) {
         (Some(request), _) => Fate::Stored(request.bytes),
@@ -104,6 +119,12 @@ pub fn fate(task: &Task, requests: &[&File], options: &Options) -> Fate {
         // Nothing kept it from being asked for.
         (None, None) => Fate::Stored(-1),
     }
+}
+
+/// Whether a link promises a page.
+fn is_page(url: &str) -> bool {
+    let extension = extension(url);
+    extension == "html" || extension == "htm"
 }
 
 fn file(expected: &mut Expected, event: &Event, task: &Task, fate: Fate) {
