@@ -10,6 +10,7 @@ pub mod clock;
 pub mod columns;
 pub mod conformance;
 pub mod delta;
+pub mod discard;
 pub mod download;
 pub mod embedded;
 pub mod error;

@@ -8,7 +8,7 @@ use connectors::clock::SystemClock;
 use connectors::log::Record;
 use engine::expr::functions;
 use engine::run::drained::Watch;
-use engine::run::{self, Local, Options, summary::Summary};
+use engine::run::{self, Embedded, Local, Options, summary::Summary};
 use engine::topology::{Environment, load};
 
 fn root() -> std::path::PathBuf {
@@ -148,10 +148,11 @@ async fn drain(folder: &Path, file: &str, lines: &str) -> Summary {
     };
     let options = Options {
         data,
-        flows: Vec::new(),
         workers: 1,
         create_topics: true,
         local: Local::Refused,
+        discard: false,
+        embedded: Embedded::default(),
         clock: Arc::new(SystemClock::new(0.001)),
     };
     let run = run::run(plan, &options).await.unwrap();
@@ -166,7 +167,7 @@ async fn drain(folder: &Path, file: &str, lines: &str) -> Summary {
         producer.send(lines.lines().map(record).collect()).await.unwrap();
     }
     let mut watch = Watch::default();
-    while !watch.look(&run, false).await.unwrap() {
+    while !watch.look(std::slice::from_ref(&run), false).await.unwrap() {
         assert_eq!(run.failure(), None);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -46,6 +46,8 @@ pub struct OpenTable {
     pub plan: plan::Table,
     /// Where keys of its rows are entered, if an expression asks for them.
     pub presence: Option<Arc<Presence>>,
+    /// Whether its rows are kept; else they are only counted.
+    pub written: bool,
 }
 
 /// Everything a flow reaches outside through.

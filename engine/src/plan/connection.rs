@@ -149,12 +149,14 @@ pub struct ObjectStore {
 }
 
 /// A place for tables.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Delta {
     /// Its url, or a path.
     pub url: String,
     /// Options of the store.
     pub options: BTreeMap<String, Secret>,
+    /// Whether rows are written; else they are computed and counted.
+    pub write: bool,
 }
 
 impl Connection {

@@ -42,6 +42,8 @@ pub struct Plan {
     pub name: String,
     /// What it is for.
     pub about: String,
+    /// Other names for all its flows on the command line.
+    pub aliases: Vec<String>,
     /// The file it came from.
     pub file: PathBuf,
     /// The file that declares its simulation.

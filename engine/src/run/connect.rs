@@ -12,7 +12,7 @@ use connectors::log::{Gate, Log, Message, Producer, Subscription, TopicSpec};
 use connectors::spool::{Directory, Spool};
 use connectors::store::Store;
 use connectors::table::Table;
-use connectors::{Error, Result, columns, delta, download, embedded, file, http, kafka, store};
+use connectors::{Error, Result, columns, delta, discard, download, embedded, file, http, kafka, store};
 use indexmap::{IndexMap, IndexSet};
 
 use super::{Local, Options};
@@ -75,7 +75,7 @@ impl Outside {
             problems.extend(more);
         }
         for name in &needs.tables {
-            if let Err(error) = outside.open_table(plan, name, &needs).await {
+            if let Err(error) = outside.open_table(plan, name, &needs, options.discard).await {
                 problems.push(format!("table {name}: {error}"));
             }
         }
@@ -87,7 +87,12 @@ impl Outside {
         match plan.connections.get(name) {
             None => return Err(Error::permanent("is not declared")),
             Some(Connection::Kafka(kafka)) => {
-                self.logs.insert(name.to_owned(), open_log(kafka, &options.data, clock()).await?);
+                let log = match &kafka.brokers {
+                    // One process opens it once, whatever its topologies call it.
+                    None => options.embedded.0.get_or_try_init(|| open_log(kafka, &options.data, clock())).await?.clone(),
+                    Some(_) => open_log(kafka, &options.data, clock()).await?,
+                };
+                self.logs.insert(name.to_owned(), log);
             }
             Some(Connection::Http(api)) => {
                 let client = Client::new(&http_options(name, api), clock())?;
@@ -133,13 +138,20 @@ impl Outside {
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
-    async fn open_table(&mut self, plan: &Plan, name: &str, needs: &Needs) -> Result<()> {
+    async fn open_table(&mut self, plan: &Plan, name: &str, needs: &Needs, discard: bool) -> Result<()> {
         let table = plan.tables.get(name).ok_or_else(|| Error::permanent("is not declared"))?;
         let mut options = delta::Options::at(table.url.clone());
+        let mut discard = discard;
         if let Some(Connection::Delta(place)) = plan.connections.get(&table.connection) {
             options.storage_options = place.options.iter().map(|(k, v)| (k.clone(), v.0.clone())).collect();
+            discard |= !place.write;
         }
-        let open = delta::Table::open(options, (*table.spec).clone(), self.clock.clone()).await?;
+        let spec = (*table.spec).clone();
+        let open: Arc<dyn Table> = if discard {
+            Arc::new(discard::Table::new(spec))
+        } else {
+            Arc::new(delta::Table::open(options, spec, self.clock.clone()).await?)
+        };
         let presence = match (needs.present.contains(name), table.spec.key.as_slice()) {
             (true, [key]) => {
                 let presence = Presence::new(PRESENT);
@@ -156,7 +168,7 @@ impl Outside {
             }
             _ => None,
         };
-        self.tables.insert(name.to_owned(), OpenTable { table: Arc::new(open), plan: table.clone(), presence });
+        self.tables.insert(name.to_owned(), OpenTable { table: open, plan: table.clone(), presence, written: !discard });
         Ok(())
     }
 

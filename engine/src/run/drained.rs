@@ -17,15 +17,17 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Whether the run is drained now and was so the last time. `more` says that something is still to be emitted.
-    pub async fn look(&mut self, run: &Run, more: bool) -> Result<bool> {
-        let idle = !more && settled(run);
+    /// Whether the runs are drained now and were so the last time: all of them, because one may write what another reads.
+    /// `more` says that something is still to be emitted.
+    pub async fn look(&mut self, runs: &[Run], more: bool) -> Result<bool> {
+        let idle = !more && runs.iter().all(settled);
         // Sinks that wait for more rows only hold up the end.
-        for flow in &run.flows {
+        for flow in runs.iter().flat_map(|run| &run.flows) {
             flow.control.set_hurry(idle);
         }
-        let drained = idle
-            && match consumed(run).await {
+        let mut drained = idle;
+        for run in runs.iter().filter(|_| idle) {
+            drained &= match consumed(run).await {
                 Ok(consumed) => consumed,
                 // A broker that does not answer now may answer the next time.
                 Err(error) if error.category.is_retryable() => {
@@ -34,6 +36,10 @@ impl Watch {
                 }
                 Err(error) => return Err(error),
             };
+            if !drained {
+                break;
+            }
+        }
         Ok(std::mem::replace(&mut self.before, drained) && drained)
     }
 }

@@ -8,33 +8,43 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connectors::clock::Clock;
+use connectors::log::Log;
 
-use crate::dataflow::flow::{Running, start};
-use crate::plan::{Plan, SourceKind};
+use crate::dataflow::flow::{Connected, Running, start};
+use crate::plan::{Flow, Plan, SourceKind};
 
+pub mod choose;
 pub mod connect;
 pub mod drained;
 pub mod progress;
 pub mod summary;
+pub mod together;
 
+pub use choose::choose;
 pub use connect::Outside;
 
-/// How a topology is run.
+/// How topologies are run.
 #[derive(Clone)]
 pub struct Options {
     /// The folder that everything is written to.
     pub data: PathBuf,
-    /// Which flows; none means all.
-    pub flows: Vec<String>,
     /// Threads for each flow.
     pub workers: usize,
     /// Whether missing topics are created.
     pub create_topics: bool,
     /// Addresses on this machine that files may be downloaded from.
     pub local: Local,
+    /// Whether no table is opened or written: rows are computed and counted.
+    pub discard: bool,
+    /// The embedded log, which everything that runs on these options shares.
+    pub embedded: Embedded,
     /// Time.
     pub clock: Arc<dyn Clock>,
 }
+
+/// The one embedded log of a process, opened when it is first needed. Clones share it.
+#[derive(Clone, Default)]
+pub struct Embedded(pub(crate) Arc<tokio::sync::OnceCell<Arc<dyn Log>>>);
 
 /// Which addresses on this machine may be downloaded from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,48 +67,44 @@ pub struct Run {
     pub flows: Vec<Running>,
 }
 
-/// Connects the chosen flows of `plan` and starts them. Every problem is reported, not only the first.
-pub async fn run(plan: Plan, options: &Options) -> Result<Run, Vec<String>> {
-    let plan = Arc::new(plan);
-    let chosen = choose(&plan, &options.flows)?;
-    let outside = Arc::new(Outside::open(&plan, &chosen, options).await?);
-    let mut connected = Vec::new();
+/// A topology whose flows are connected and wait for their start.
+pub struct Ready {
+    plan: Arc<Plan>,
+    outside: Arc<Outside>,
+    flows: Vec<(Flow, Connected)>,
+    workers: usize,
+}
+
+/// Connects the flows of `plan` with the indexes `chosen`. Every problem is reported, not only the first.
+pub async fn open(plan: Arc<Plan>, chosen: &[usize], options: &Options) -> Result<Ready, Vec<String>> {
+    let outside = Arc::new(Outside::open(&plan, chosen, options).await?);
+    let mut flows = Vec::new();
     let mut problems = Vec::new();
-    for &index in &chosen {
-        let flow = &plan.flows[index];
+    for flow in chosen.iter().filter_map(|index| plan.flows.get(*index)) {
         match outside.connect(&plan, flow).await {
-            Ok(ready) => connected.push((flow.clone(), ready)),
+            Ok(ready) => flows.push((flow.clone(), ready)),
             Err(problem) => problems.push(format!("flow {}: {problem}", flow.name)),
         }
     }
-    if !problems.is_empty() {
-        return Err(problems);
-    }
-    let mut flows = Vec::new();
-    for (flow, ready) in connected {
-        flows.push(start(&plan.name, flow, ready, options.workers).map_err(|e| vec![e])?);
-    }
-    Ok(Run { plan, outside, flows })
+    if problems.is_empty() { Ok(Ready { plan, outside, flows, workers: options.workers }) } else { Err(problems) }
 }
 
-/// The indexes of the flows called `names`, by name or alias.
-fn choose(plan: &Plan, names: &[String]) -> Result<Vec<usize>, Vec<String>> {
-    if names.is_empty() {
-        return Ok((0..plan.flows.len()).collect());
-    }
-    let mut chosen = Vec::new();
-    let mut unknown = Vec::new();
-    for name in names {
-        match plan.flows.iter().position(|f| f.name == *name || f.aliases.contains(name)) {
-            Some(index) if chosen.contains(&index) => {}
-            Some(index) => chosen.push(index),
-            None => {
-                let known: Vec<&str> = plan.flows.iter().map(|f| f.name.as_str()).collect();
-                unknown.push(format!("no flow is called `{name}`; there are {}", known.join(", ")));
-            }
+impl Ready {
+    /// Starts the flows.
+    pub fn start(self) -> Result<Run, Vec<String>> {
+        let Ready { plan, outside, flows: ready, workers } = self;
+        let mut flows = Vec::new();
+        for (flow, connected) in ready {
+            flows.push(start(&plan.name, flow, connected, workers).map_err(|e| vec![e])?);
         }
+        Ok(Run { plan, outside, flows })
     }
-    if unknown.is_empty() { Ok(chosen) } else { Err(unknown) }
+}
+
+/// Connects and starts all flows of `plan`.
+pub async fn run(plan: Plan, options: &Options) -> Result<Run, Vec<String>> {
+    let all: Vec<usize> = (0..plan.flows.len()).collect();
+    open(Arc::new(plan), &all, options).await?.start()
 }
 
 impl Run {

@@ -22,10 +22,10 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of `run`, at `now` in milliseconds since 1970.
-    pub fn of(run: &Run, now: i64) -> Self {
+    /// Of all `runs`, at `now` in milliseconds since 1970.
+    pub fn of(runs: &[Run], now: i64) -> Self {
         let mut progress = Progress::default();
-        for flow in &run.flows {
+        for flow in runs.iter().flat_map(|run| &run.flows) {
             let load = |c: &AtomicU64| c.load(Ordering::Relaxed);
             progress.messages += load(&flow.stats.messages);
             progress.calls += load(&flow.stats.calls);

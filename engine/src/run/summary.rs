@@ -11,7 +11,7 @@ use crate::plan::Plan;
 /// What a run left behind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// For each table its name, its rows and where it is.
+    /// For each table its name, its rows and where it is; of a table that is not written what was computed in this run.
     pub tables: Vec<(String, u64, String)>,
     /// Files in the stores that flows upload to, and where.
     pub files: Vec<(String, u64, String)>,
@@ -27,7 +27,8 @@ impl Summary {
         let mut summary = Summary::default();
         for (name, open) in outside.tables() {
             let stats = open.table.stats().await?;
-            summary.tables.push((name.clone(), stats.rows, open.plan.url.clone()));
+            let place = if open.written { open.plan.url.as_str() } else { "computed, not written" };
+            summary.tables.push((name.clone(), stats.rows, place.to_owned()));
         }
         for (name, url, count) in outside.files().await? {
             summary.files.push((name, count, url));

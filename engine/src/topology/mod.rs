@@ -70,14 +70,28 @@ pub fn load_str(name: &str, text: &str, environment: &Environment, data: &str) -
     load_sources(Source::new(name, text), None, environment, data, Vec::new())
 }
 
-/// The file of the simulation that a topology names, found without checking the rest: what a simulation provides is known
-/// before its topology is loaded.
-pub fn simulation_of(path: &Path) -> Result<Option<std::path::PathBuf>, Diagnostics> {
+/// What a topology says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// Its name.
+    pub name: String,
+    /// The file of the simulation that it names.
+    pub simulation: Option<std::path::PathBuf>,
+}
+
+/// The head of a topology, found without checking the rest: what a simulation provides is known before its topology is
+/// loaded.
+pub fn head_of(path: &Path) -> Result<Head, Diagnostics> {
     let failed = |problem| Diagnostics::new(vec![problem], Vec::new());
     let source = Source::new(path.display().to_string(), read(path).map_err(failed)?);
     let tree = node::parse(&source, &mut Vec::new()).map_err(|p| Diagnostics::new(vec![p], vec![source.clone()]))?;
-    let named = tree.get("simulation").and_then(node::Node::text);
-    Ok(named.map(|file| path.parent().unwrap_or(Path::new("")).join(file)))
+    let text = |key| tree.get(key).and_then(node::Node::text);
+    // A name that is no name, and could lead out of a folder, is refused when the topology is checked.
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' };
+    Ok(Head {
+        name: text("topology").unwrap_or_default().chars().map(plain).collect(),
+        simulation: text("simulation").map(|file| path.parent().unwrap_or(Path::new("")).join(file)),
+    })
 }
 
 fn read(path: &Path) -> Result<String, Diagnostic> {

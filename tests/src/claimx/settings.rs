@@ -91,6 +91,7 @@ const SETTINGS: &[Setting] = &[
     setting("ONELAKE_DOMAIN_PATHS__CLAIMX", |p| store(p, "files").url.clone(), "DATA/files", LAKE, LAKE),
     setting("ONELAKE_CLAIMX_PATH", |p| store(p, "files").url.clone(), "DATA/files", LAKE, LAKE),
     setting("KAFKA_UPLOAD_CONCURRENCY", |p| shown(store(p, "files").concurrency), "10", "25", "25"),
+    setting("ENABLE_DELTA_WRITES", |p| shown(lake(p).write), "true", "false", "false"),
     setting("CLAIMX_TABLES_PATH", |p| lake(p).url.clone(), "DATA/tables", LAKE, LAKE),
     setting(
         "CLAIMX_TABLES_PATH",

@@ -41,7 +41,11 @@ impl<'a> Builder<'a> {
             }));
         }
         let delta = reader.opt_object("delta")?;
-        Some(Connection::Delta(Delta { url: delta.text("url"), options: secrets(delta.entries("options")) }))
+        Some(Connection::Delta(Delta {
+            url: delta.text("url"),
+            options: secrets(delta.entries("options")),
+            write: delta.flag("write"),
+        }))
     }
 
     fn kafka(&mut self, reader: &Reader<'a>) -> Kafka {

@@ -81,6 +81,7 @@ impl<'a> Builder<'a> {
         Plan {
             name: self.root.text("topology"),
             about: self.root.text("about").trim().into(),
+            aliases: self.root.texts("aliases"),
             file: file.into(),
             simulation: simulation.map(|path| file.parent().unwrap_or(Path::new("")).join(path)),
             connections: std::mem::take(&mut self.connections),

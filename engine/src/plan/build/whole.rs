@@ -46,6 +46,19 @@ impl<'a> Builder<'a> {
                 seen.push(name);
             }
         }
+        // A flow's name would hide the topology's on the command line.
+        let mut others: Vec<&str> = vec![];
+        for alias in self.root.items("aliases") {
+            let name = alias.text().unwrap_or_default();
+            if seen.iter().any(|flow| flow == name) {
+                let message = format!("a flow of this topology answers to {}", alias.shown());
+                self.problem(code::DUPLICATE_NAME, alias.span, message);
+            } else if others.contains(&name) {
+                let message = format!("{} is twice among the aliases", alias.shown());
+                self.problem(code::DUPLICATE_NAME, alias.span, message);
+            }
+            others.push(name);
+        }
     }
 
     fn tables_of(&mut self, flows: &[Flow]) {

@@ -160,6 +160,7 @@ pub static DELTA: Shape = Shape {
     keys: &[
         Key::new("url", Kind::Name, "Its url, or a path.").required(),
         Key::new("options", Kind::Map(Names::Any, &Kind::Secret), "Options of the store."),
+        Key::new("write", Kind::Bool, "Whether rows are written, or only computed and counted.").or("true"),
     ],
     one_of: &[],
 };

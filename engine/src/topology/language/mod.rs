@@ -26,6 +26,7 @@ pub static TOPOLOGY: Shape = Shape {
         Key::new("topology", Kind::Text, "The name; part of positions and metrics.").required(),
         Key::new("language", Kind::Text, "The version of the language.").required(),
         Key::new("about", Kind::Text, "What it is for."),
+        Key::new("aliases", Kind::List(&Kind::Reference), "Other names for all its flows on the command line."),
         Key::new("simulation", Kind::Text, "The file that declares its simulation, relative to this one."),
         Key::new("vars", Kind::Map(Names::Bindings, &Kind::Text), "Variables for names and urls."),
         Key::new("connections", Kind::Map(Names::Things, &Kind::Object(&CONNECTION)), "Systems, by name."),

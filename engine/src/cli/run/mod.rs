@@ -1,0 +1,206 @@
+//! `engine run FILE...`: runs topologies, with or without their simulations.
+//!
+//! Each topology stays its own plan and its own run. They share the process: the embedded log, the data folder, the signals,
+//! and the end, which is the end of all. Whatever is wrong with any of them is told before anything starts.
+//!
+//! Exit status: 0, it ended as it was asked to, and a run that was to be drained was drained and balanced; 1, something went
+//! wrong while it ran; 2, a topology, the settings or the command line are wrong; 130, it was interrupted twice.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use connectors::clock::{Clock, SystemClock};
+
+use super::Failed;
+use crate::plan::{Flow, Plan};
+use crate::run::{self, Embedded, Local, Options, Ready, Run, choose, together};
+use crate::topology::Environment;
+
+mod simulate;
+mod watch;
+
+use simulate::Simulated;
+
+/// Under `--sim` five minutes take 300 ms.
+const SIM_SCALE: f64 = 0.001;
+
+/// Run topologies
+#[derive(clap::Args)]
+pub struct Args {
+    /// The topologies
+    #[arg(required = true, value_name = "TOPOLOGY")]
+    topologies: Vec<PathBuf>,
+    /// The folder that everything is written to
+    #[arg(long, default_value = "data", value_name = "DIR")]
+    data: PathBuf,
+    /// Only these flows: a flow's name or alias, TOPOLOGY/FLOW, or a topology's name or alias for all its flows
+    #[arg(long, alias = "worker", value_name = "NAME")]
+    flow: Vec<String>,
+    /// Start the topologies' simulations, feed the run from them, and stop when drained
+    #[arg(long)]
+    sim: bool,
+    /// How many events each simulation emits
+    #[arg(long, default_value_t = 3000, value_name = "N")]
+    events: u64,
+    /// Decides everything that the simulations draw by lot
+    #[arg(long, default_value_t = 1, value_name = "S")]
+    seed: u64,
+    /// Events a second from each simulation; as fast as they are taken without it
+    #[arg(long, value_name = "N")]
+    rate: Option<f64>,
+    /// Multiplies retry, cache and breaker delays [default: 1, with --sim 0.001]
+    #[arg(long, value_name = "X")]
+    time_scale: Option<f64>,
+    /// Stop when every topic has been consumed to its end and nothing is in flight
+    #[arg(long)]
+    until_drained: bool,
+    /// Threads for each flow
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    workers: usize,
+    /// Instances of each flow, in one group: they share its partitions
+    #[arg(short = 'c', long, default_value_t = 1, value_name = "N")]
+    count: usize,
+    /// Write no table: rows are computed and counted
+    #[arg(long)]
+    no_delta: bool,
+    /// Allow downloads from addresses of this machine
+    #[arg(long)]
+    allow_local_urls: bool,
+    /// Work against this machine only: brokers elsewhere are refused, missing topics are created
+    #[arg(long)]
+    dev: bool,
+}
+
+/// A topology that was read, and what of it runs.
+struct Topology {
+    plan: Arc<Plan>,
+    chosen: Vec<usize>,
+    simulation: Option<simulate::Bound>,
+}
+
+impl Topology {
+    fn flows(&self) -> Vec<&Flow> {
+        self.chosen.iter().filter_map(|index| self.plan.flows.get(*index)).collect()
+    }
+
+    /// Whether all of it runs.
+    fn whole(&self) -> bool {
+        self.chosen.len() == self.plan.flows.len()
+    }
+}
+
+/// Runs them.
+pub async fn run(args: Args, environment: Environment) -> Result<(), Failed> {
+    let scale = args.time_scale.unwrap_or(if args.sim { SIM_SCALE } else { 1.0 });
+    if !(scale.is_finite() && scale > 0.0 && args.workers > 0 && args.count > 0) {
+        return Err(Failed::usage("--time-scale, --workers and --count must be greater than zero"));
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(scale));
+    let mut topologies = read(&args, &environment).await?;
+    // What is not chosen has been checked, and is neither connected nor simulated.
+    topologies.retain(|topology| !topology.chosen.is_empty());
+    let runs = start(&args, &topologies, &clock).await?;
+    let mut simulated = Vec::new();
+    for (topology, instances) in topologies.iter_mut().zip(runs.chunks(args.count)) {
+        let (Some(bound), Some(run)) = (topology.simulation.take(), instances.first()) else { continue };
+        match simulate::start(bound, run, topology.whole(), &args, &clock).await {
+            Ok(started) => simulated.push(started),
+            Err(failed) => {
+                runs.iter().for_each(Run::stop);
+                return Err(failed);
+            }
+        }
+    }
+    watch::watch(runs, simulated, &args, &*clock).await
+}
+
+/// Reads and checks all topologies, and chooses what runs.
+async fn read(args: &Args, environment: &Environment) -> Result<Vec<Topology>, Failed> {
+    let mut problems = Vec::new();
+    let mut read = Vec::new();
+    for file in &args.topologies {
+        let mut environment = environment.clone();
+        let mut simulation = None;
+        if args.sim {
+            let bound = simulate::bind(file, args).await?;
+            // What the simulation provides wins over the environment, for its own topology: a drill never reaches the real thing.
+            environment = environment.overlay(bound.environment());
+            simulation = Some(bound);
+        }
+        match crate::topology::load(file, &environment, &args.data) {
+            // Warnings are for whoever writes a topology: `engine validate` shows them.
+            Ok(loaded) => read.push((Arc::new(loaded.plan), simulation)),
+            Err(diagnostics) => {
+                eprint!("{}", diagnostics.render());
+                problems.push(format!("{} is not a topology that can run", file.display()));
+            }
+        }
+    }
+    let plans: Vec<&Plan> = read.iter().map(|(plan, _)| &**plan).collect();
+    problems.extend(together::clashes(&plans));
+    // A name may belong to a file that could not be read.
+    let chosen = if problems.is_empty() { choose(&plans, &args.flow) } else { Err(Vec::new()) };
+    let chosen = chosen.map_err(|more| {
+        problems.extend(more);
+        Failed { status: 2, problems: std::mem::take(&mut problems) }
+    })?;
+    let with = |((plan, simulation), chosen)| Topology { plan, chosen, simulation };
+    let topologies: Vec<Topology> = read.into_iter().zip(chosen).map(with).collect();
+    for topology in &topologies {
+        if args.dev {
+            problems.extend(together::not_local(&topology.plan, &topology.flows()));
+        }
+        if args.count > 1 {
+            problems.extend(together::not_several(&topology.plan, &topology.flows()));
+        }
+    }
+    if problems.is_empty() { Ok(topologies) } else { Err(Failed { status: 2, problems }) }
+}
+
+/// Connects everything, then starts everything: for each topology as many runs as instances were asked for.
+async fn start(args: &Args, topologies: &[Topology], clock: &Arc<dyn Clock>) -> Result<Vec<Run>, Failed> {
+    let embedded = Embedded::default();
+    let mut problems = Vec::new();
+    let mut ready: Vec<Ready> = Vec::new();
+    for topology in topologies {
+        let options = Options {
+            data: args.data.clone(),
+            workers: args.workers,
+            create_topics: args.sim || args.dev,
+            local: match &topology.simulation {
+                _ if args.allow_local_urls => Local::Allowed,
+                Some(bound) => Local::Only(vec![bound.address().to_string()]),
+                None => Local::Refused,
+            },
+            discard: args.no_delta,
+            embedded: embedded.clone(),
+            clock: clock.clone(),
+        };
+        for _ in 0..args.count {
+            match run::open(topology.plan.clone(), &topology.chosen, &options).await {
+                Ok(open) => ready.push(open),
+                Err(more) => {
+                    // With one topology everybody knows whose connection it is.
+                    let several = topologies.len() > 1;
+                    let told = |p| if several { format!("{}: {p}", topology.plan.name) } else { p };
+                    problems.extend(more.into_iter().map(told));
+                    break;
+                }
+            }
+        }
+    }
+    if !problems.is_empty() {
+        return Err(Failed::running(problems));
+    }
+    let mut runs = Vec::new();
+    for ready in ready {
+        match ready.start() {
+            Ok(run) => runs.push(run),
+            Err(problems) => {
+                runs.iter().for_each(Run::stop);
+                return Err(Failed::running(problems));
+            }
+        }
+    }
+    Ok(runs)
+}
