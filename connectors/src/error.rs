@@ -23,6 +23,10 @@ pub enum Category {
 }
 
 impl Category {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Category; 5] =
+        [Category::Transient, Category::Auth, Category::Permanent, Category::CircuitOpen, Category::Unknown];
+
     /// Whether trying again can help.
     pub fn is_retryable(self) -> bool {
         self != Category::Permanent

@@ -2,11 +2,12 @@
 //!
 //! A topology is a YAML file. [`topology`] reads and checks it, [`plan`] is what it compiles to, [`run`] connects and starts
 //! it, [`dataflow`] is how it runs. [`expr`] is the language of its expressions, [`stage`] what happens to a document,
-//! [`policy`] what happens to failures. [`sim`] plays the outside, [`cli`] is the program.
+//! [`policy`] what happens to failures. [`sim`] plays the outside, [`observe`] shows what goes on, [`cli`] is the program.
 
 mod allocator;
 pub mod cli;
 pub mod dataflow;
+pub mod observe;
 pub mod plan;
 pub mod policy;
 pub mod run;

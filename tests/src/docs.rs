@@ -138,6 +138,32 @@ fn every_invariant_is_held_by_tests_that_exist() {
     }
 }
 
+/// The page of operations names every metric with its labels, and no other.
+#[test]
+fn every_metric_is_on_the_page() {
+    use engine::observe::series::{ALL, Kind};
+    let page = read("docs/operations.md");
+    let names = |line: &&str| line.starts_with("| `engine_") || line.starts_with("| `process_");
+    let rows: Vec<&str> = page.lines().filter(names).collect();
+    let expected: Vec<String> = ALL
+        .iter()
+        .map(|series| {
+            let kind = match series.kind {
+                Kind::Counter => "counter",
+                Kind::Sum | Kind::Highest => "gauge",
+                Kind::Histogram => "histogram",
+            };
+            let labels: Vec<String> = series.labels.iter().map(|label| format!("`{label}`")).collect();
+            let labels = if labels.is_empty() { String::new() } else { format!("; {}", labels.join(", ")) };
+            format!("| `{}` | {kind}{labels} |", series.name)
+        })
+        .collect();
+    assert_eq!(rows.len(), expected.len());
+    for (told, expected) in rows.iter().zip(&expected) {
+        assert!(told.starts_with(expected), "{expected} in place of\n{told}");
+    }
+}
+
 /// Runs the topology in `folder` until it is drained. `lines` are put on its topic first.
 async fn drain(folder: &Path, file: &str, lines: &str) -> Summary {
     let data = folder.join("data");

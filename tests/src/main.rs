@@ -5,9 +5,13 @@
 //! - `model`: an independent model of a domain says which rows a run must leave.
 //! - `odd`: odd messages and answers, and what becomes of each.
 //! - `program`: starts the program, for the others.
-//! - `http`, `files`: a server of the tests' own, and one of files. `crash` kills runs.
-//! - `settings`: every setting of a topology has its effect; each domain lists its own.
 //! - `criteria`: what the specification calls a success: domains that know nothing of each other, on shared code.
+//! - `http`, `files`: a server of the tests' own, and one of files. `crash` kills runs.
+//! - `made_up`: two topologies of no domain, for both.
+//! - `observe`: what a running program shows of itself.
+//! - `settings`: every setting of a topology has its effect; each domain lists its own.
+//! - `settings`: every setting of a topology, and its effect.
+//! - `together`: several topologies in one process.
 //! - `topics`: the topics of a run, while no program has them open.
 //! - `docs`: what the documentation shows is true.
 //! - `tidy`: rules of the code base that no compiler knows.
@@ -20,10 +24,13 @@ mod docs;
 mod files;
 mod github;
 mod http;
+mod made_up;
 mod model;
+mod observe;
 mod odd;
 mod program;
 mod settings;
 mod tidy;
+mod together;
 mod topics;
 mod xact;

@@ -52,7 +52,9 @@ impl Engine {
 
     /// `engine run TOPOLOGY --data DATA`.
     pub fn run(topology: &Path, data: &Path) -> Self {
-        Engine::new("run").arg(topology.display()).arg("--data").arg(data.display())
+        let engine = Engine::new("run").arg(topology.display()).arg("--data").arg(data.display());
+        // The usual port belongs to whoever was first.
+        engine.arg("--metrics-port").arg(0)
     }
 
     /// The simulated run of a topology.
@@ -81,6 +83,8 @@ impl Engine {
         let child = Command::new(binary())
             .args(&self.arguments)
             .env_clear()
+            // Where nobody looks for files, whatever the program would take by itself.
+            .env("LOG_DIR", folder.join("logs"))
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(file(&out))

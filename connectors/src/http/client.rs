@@ -43,6 +43,7 @@ struct Counts {
     rejections: AtomicU64,
     under_way: AtomicU64,
     bytes: AtomicU64,
+    statuses: [AtomicU64; 6],
 }
 
 /// What a client has done so far.
@@ -62,6 +63,9 @@ pub struct Snapshot {
     pub under_way: u64,
     /// Bytes of answers.
     pub bytes: u64,
+    /// Requests by the class of the answer's status: at 2 those that were answered with 2xx, and so on; at 0 those without
+    /// an answer.
+    pub statuses: [u64; 6],
     /// The phase of the breaker.
     pub breaker: BreakerState,
 }
@@ -125,6 +129,7 @@ impl Client {
             rejections: read(&counts.rejections),
             under_way: read(&counts.under_way),
             bytes: read(&counts.bytes),
+            statuses: std::array::from_fn(|class| counts.statuses.get(class).map_or(0, read)),
             breaker: lock(&self.shared.breaker).state(),
         }
     }
@@ -165,7 +170,12 @@ impl Shared {
         let mut trial = Trial { shared: self, permit: Some(permit) };
         add(&self.counts.exchanges, 1);
         add(&self.counts.under_way, 1);
-        let result = self.wire.send_once(request).await.and_then(|response| {
+        let answer = self.wire.send_once(request).await;
+        let class = answer.as_ref().map_or(0, |response| usize::from(response.status / 100));
+        if let Some(count) = self.counts.statuses.get(class) {
+            add(count, 1);
+        }
+        let result = answer.and_then(|response| {
             self.classes.judge(request, &response, self.clock.now())?;
             Ok(response)
         });

@@ -1,14 +1,12 @@
 //! The program's verbs, one file each. Everything that people read goes to standard error, except what was asked for, which
 //! goes to standard output.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
-
+use crate::observe::logs::{self, Logging};
 use crate::topology::Environment;
+use clap::{Parser, Subcommand};
 
 mod query;
 mod run;
@@ -22,7 +20,7 @@ mod validate;
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
-    /// How much is logged: error, warn, info, debug, or a filter such as `engine=debug`
+    /// How much is logged: error, warning, info, debug, in upper or lower case, or a filter such as `engine=debug`
     #[arg(long, global = true, default_value = "info", value_name = "LEVEL")]
     log_level: String,
 }
@@ -63,6 +61,16 @@ impl Failed {
     }
 }
 
+impl Failed {
+    /// Prints what happened; the exit status of it.
+    fn tell(&self) -> ExitCode {
+        for problem in &self.problems {
+            eprintln!("error: {problem}");
+        }
+        ExitCode::from(self.status)
+    }
+}
+
 impl From<connectors::Error> for Failed {
     fn from(error: connectors::Error) -> Self {
         Failed::running(vec![error.to_string()])
@@ -73,12 +81,14 @@ impl From<connectors::Error> for Failed {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let environment = Environment::from_process();
-    log(&cli.log_level, environment.get("JSON_LOGS").is_some_and(|v| v == "true"));
+    let logging = match logs(&cli, &environment) {
+        Ok(logging) => logging,
+        Err(failed) => return failed.tell(),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {
-            complain(&[format!("no runtime: {e}")]);
-            return ExitCode::FAILURE;
+            return Failed::running(vec![format!("no runtime: {e}")]).tell();
         }
     };
     let result = runtime.block_on(async {
@@ -94,32 +104,32 @@ pub fn main() -> ExitCode {
     });
     // Tasks that still run, such as a poll that waits, are not waited for.
     runtime.shutdown_background();
+    drop(logging);
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failed) => {
-            complain(&failed.problems);
-            ExitCode::from(failed.status)
+        Err(failed) => failed.tell(),
+    }
+}
+
+/// Begins logging. Only a run writes files, and where nobody asked for them it goes on without those that it cannot write.
+fn logs(cli: &Cli, environment: &Environment) -> Result<Logging, Failed> {
+    let mut options = logs::Options {
+        level: cli.log_level.clone(),
+        json_logs: environment.get("JSON_LOGS").map(str::to_owned),
+        folder: None,
+    };
+    let Verb::Run(run) = &cli.verb else { return logs::begin(&options).map_err(Failed::usage) };
+    let asked = run.log_dir(environment);
+    options.folder = Some(asked.clone().unwrap_or_else(|| run.default_log_dir()));
+    match (logs::begin(&options), asked) {
+        (Ok(logging), _) => Ok(logging),
+        (Err(problem), Some(_)) => Err(Failed::usage(problem)),
+        (Err(problem), None) => {
+            options.folder = None;
+            let logging = logs::begin(&options).map_err(Failed::usage)?;
+            tracing::warn!("no log files: {problem}");
+            Ok(logging)
         }
-    }
-}
-
-fn complain(problems: &[String]) {
-    for problem in problems {
-        eprintln!("error: {problem}");
-    }
-}
-
-fn log(level: &str, json: bool) {
-    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
-    // The libraries below say what we say better, or what is no news.
-    let quiet = ["deltalake_core=warn", "buoyant_kernel=warn", "delta_kernel=warn", "datafusion=warn", "hyper=warn"];
-    let filter = quiet.iter().filter_map(|d| d.parse().ok()).fold(filter, EnvFilter::add_directive);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if json {
-        builder.json().flatten_event(true).init();
-    } else {
-        // Colours are for terminals; in a file they are noise.
-        builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).compact().init();
     }
 }
 

@@ -4,9 +4,12 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
+use connectors::clock::Micros;
 use connectors::log::Message;
 use indexmap::IndexMap;
 use tokio::sync::Notify;
+
+use super::count::{ByCategory, Durations};
 
 /// About how much memory a message takes while it is in a flow: its bytes are held for a retry, its tree and its bindings take
 /// more than the bytes they were read from.
@@ -25,12 +28,49 @@ pub struct Control {
     in_flight: AtomicUsize,
     budget: AtomicUsize,
     room: Notify,
+    beats: Vec<AtomicI64>,
+    assigned: AtomicI64,
+    refused: Mutex<Option<String>>,
 }
 
 impl Control {
-    /// A flow that may hold `budget` bytes of messages.
-    pub fn new(budget: usize) -> Self {
-        Control { budget: AtomicUsize::new(budget), ..Control::default() }
+    /// A flow that may hold `budget` bytes of messages, and has `workers` that were alive at `now`.
+    pub fn new(budget: usize, workers: usize, now: Micros) -> Self {
+        let beats = (0..workers).map(|_| AtomicI64::new(now)).collect();
+        Control { budget: AtomicUsize::new(budget), beats, ..Control::default() }
+    }
+
+    /// A worker says that it is alive; each does between two steps, many times a second.
+    pub fn beat(&self, worker: usize, now: Micros) {
+        if let Some(beat) = self.beats.get(worker) {
+            beat.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// When the worker that was silent for longest was alive; none: there are no workers.
+    pub fn beaten(&self) -> Option<Micros> {
+        self.beats.iter().map(|beat| beat.load(Ordering::Relaxed)).min()
+    }
+
+    /// Counts partitions that came and went.
+    pub fn assign(&self, gained: usize, lost: usize) {
+        let change = |count| i64::try_from(count).unwrap_or(0);
+        self.assigned.fetch_add(change(gained) - change(lost), Ordering::Relaxed);
+    }
+
+    /// Partitions that the flow's source reads.
+    pub fn assigned(&self) -> i64 {
+        self.assigned.load(Ordering::Relaxed)
+    }
+
+    /// Records why the source does not answer; none: it does.
+    pub fn set_refused(&self, reason: Option<String>) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+
+    /// Why the source does not answer.
+    pub fn refused(&self) -> Option<String> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Asks the flow to read no more, to finish what it has and to end.
@@ -98,6 +138,11 @@ impl Control {
         self.room.notify_waiters();
     }
 
+    /// Bytes of messages that may be in flight.
+    pub fn budget(&self) -> usize {
+        self.budget.load(Ordering::Relaxed)
+    }
+
     /// Bytes of messages in flight.
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::SeqCst)
@@ -105,7 +150,7 @@ impl Control {
 
     /// Whether another message may enter.
     pub fn has_room(&self) -> bool {
-        self.in_flight() < self.budget.load(Ordering::Relaxed)
+        self.in_flight() < self.budget()
     }
 }
 
@@ -118,6 +163,10 @@ pub struct TableCounts {
     pub rows: AtomicU64,
     /// Commits.
     pub commits: AtomicU64,
+    /// How long the commits took, waits for a parent's rows and for other tries included.
+    pub durations: Durations,
+    /// Tries of commits that the store refused.
+    pub refusals: AtomicU64,
 }
 
 /// Counters of one flow.
@@ -130,9 +179,11 @@ pub struct Stats {
     /// Messages that ended as skipped.
     pub skipped: AtomicU64,
     /// Messages that went to a retry topic.
-    pub retried: AtomicU64,
+    pub retried: ByCategory,
     /// Messages that went to the dead letters.
-    pub dead: AtomicU64,
+    pub dead: ByCategory,
+    /// Messages that failed, by the stage or block where they did; `source`: they could not be read.
+    pub failures: IndexMap<String, ByCategory>,
     /// Calls of APIs.
     pub calls: AtomicU64,
     /// Files fetched.
@@ -148,14 +199,19 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Counters of a flow that writes `tables`.
-    pub fn new<'a>(tables: impl Iterator<Item = &'a str>) -> Self {
-        Stats { tables: tables.map(|t| (t.to_owned(), TableCounts::default())).collect(), ..Stats::default() }
+    /// Counters of a flow that writes `tables` and whose messages may fail in `stages`.
+    pub fn new<'a>(tables: impl Iterator<Item = &'a str>, stages: impl Iterator<Item = &'a str>) -> Self {
+        Stats {
+            tables: tables.map(|t| (t.to_owned(), TableCounts::default())).collect(),
+            failures: stages.map(|s| (s.to_owned(), ByCategory::default())).collect(),
+            ..Stats::default()
+        }
     }
 
     /// Messages that have an outcome.
     pub fn settled(&self) -> u64 {
-        [&self.done, &self.skipped, &self.retried, &self.dead].iter().map(|c| c.load(Ordering::Relaxed)).sum()
+        let well: u64 = [&self.done, &self.skipped].iter().map(|c| c.load(Ordering::Relaxed)).sum();
+        well + self.retried.total() + self.dead.total()
     }
 }
 
@@ -165,7 +221,7 @@ mod tests {
 
     #[test]
     fn the_first_failure_stays_and_bytes_make_room() {
-        let control = Control::new(10);
+        let control = Control::new(10, 1, 0);
         control.enter(10);
         assert!(!control.has_room() && control.is_hurried());
         control.leave(1);

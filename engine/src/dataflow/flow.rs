@@ -15,6 +15,7 @@ use timely::dataflow::operators::{Concatenate, Probe, probe};
 use timely::worker::Worker;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
+use tracing::Instrument;
 
 use super::control::{Control, Stats};
 use super::emit::{Blocks, RowBlock, SendBlock, Update, emit, emit_outcomes};
@@ -125,9 +126,14 @@ struct Shared {
 /// Starts `flow` of `topology` on `workers` threads. Must be called within a tokio runtime with several threads.
 pub fn start(topology: &str, flow: plan::Flow, connected: Connected, workers: usize) -> Result<Running, String> {
     let name = flow.name.clone();
-    let control = Arc::new(Control::new(flow.source.budget));
-    let stats = Arc::new(Stats::new(connected.tables.keys().map(String::as_str)));
     let clock = connected.surroundings.clock.clone();
+    let control = Arc::new(Control::new(flow.source.budget, workers, clock.now()));
+    let blocks = flow.rows.iter().map(|r| &r.name).chain(flow.sends.iter().map(|s| &s.name));
+    let stages = flow.stages.iter().map(|s| &s.name).chain(blocks).map(|name| &**name);
+    let tables = connected.tables.keys().map(String::as_str);
+    let stats = Arc::new(Stats::new(tables, std::iter::once("source").chain(stages)));
+    // Whatever happens in the flow is told with its name: threads enter this, tasks carry it.
+    let span = tracing::error_span!("flow", topology, flow = name);
     let (batches, feed) = mpsc::channel(4);
     let (commits, commits_seen) = watch::channel(0);
     let wake = Arc::new(Wake::default());
@@ -164,26 +170,36 @@ pub fn start(topology: &str, flow: plan::Flow, connected: Connected, workers: us
         runtime: Handle::current(),
         plan: flow,
     });
-    let poller = tokio::spawn(poller::run(poller::Poller {
-        source: connected.source,
-        batches,
-        commits: commits_seen,
-        epochs: shared.epochs.clone(),
-        control: control.clone(),
-        wake,
-        clock,
-        stages: shared.runs.values().cloned().collect(),
-        name: name.clone(),
-    }));
+    let poller = tokio::spawn(
+        poller::run(poller::Poller {
+            source: connected.source,
+            batches,
+            commits: commits_seen,
+            epochs: shared.epochs.clone(),
+            control: control.clone(),
+            wake,
+            clock,
+            stages: shared.runs.values().cloned().collect(),
+            name: name.clone(),
+        })
+        .instrument(span.clone()),
+    );
+    let entered = span.clone();
     let worker = std::thread::Builder::new()
         .name(format!("flow {name}"))
         .spawn(move || {
             let communication = if workers > 1 { Config::Process(workers) } else { Config::Thread };
             let config = timely::Config { communication, worker: timely::WorkerConfig::default() };
-            let guards = timely::execute(config, move |worker| work(worker, &shared))?;
-            guards.join().into_iter().collect::<Result<Vec<()>, String>>().map(|_| ())
+            let guards = timely::execute(config, {
+                let span = entered.clone();
+                move |worker| span.in_scope(|| work(worker, &shared))
+            })?;
+            let ended = guards.join().into_iter().collect::<Result<Vec<()>, String>>().map(|_| ());
+            entered.in_scope(|| tracing::info!("ended"));
+            ended
         })
         .map_err(|e| format!("flow {name}: no thread for it: {e}"))?;
+    span.in_scope(|| tracing::info!(workers, "started"));
     Ok(Running { name, control, stats, views, worker, poller })
 }
 
@@ -198,6 +214,7 @@ fn work(worker: &mut Worker, shared: &Shared) {
     // The committer stands outside the dataflow: inside the source it would miss the last epochs, because a dataflow
     // without capabilities is retired.
     while worker.step_or_park(Some(Duration::from_millis(20))) {
+        shared.control.beat(worker.index(), shared.clock.now());
         if let Some(commits) = &commits {
             commit(shared, &durable, commits);
         }
@@ -213,6 +230,8 @@ fn work(worker: &mut Worker, shared: &Shared) {
     if let Some(commits) = &commits {
         commit(shared, &durable, commits);
     }
+    // It has nothing left to do: it is never late again.
+    shared.control.beat(worker.index(), i64::MAX);
 }
 
 /// A worker that panics would leave the others waiting for its part of the frontier: the flow says so, and ends.

@@ -110,7 +110,7 @@ pub(crate) fn ledger<'s>(
                 for message in messages {
                     let noted = noted.remove(&message.delivered.meta.id).unwrap_or_default();
                     let (status, record) = settle(&message, &noted, &book, now);
-                    count(&book.stats, status);
+                    count(&book.stats, status, noted.failure.as_ref());
                     if book.outcomes {
                         let document = outcome_document(&message, &noted, status, now, book.source);
                         outcomes.session(&c1).give(Outcome { status: status as u8, document });
@@ -132,14 +132,17 @@ fn severity(failure: &Failure) -> u8 {
     }
 }
 
-fn count(stats: &Stats, status: Status) {
-    let counter = match status {
-        Status::Done => &stats.done,
-        Status::Skipped => &stats.skipped,
-        Status::Retried => &stats.retried,
-        Status::Dead => &stats.dead,
-    };
-    counter.fetch_add(1, Ordering::Relaxed);
+fn count(stats: &Stats, status: Status, failure: Option<&Failure>) {
+    let category = failure.map_or(Category::Unknown, |f| f.category);
+    match status {
+        Status::Done => drop(stats.done.fetch_add(1, Ordering::Relaxed)),
+        Status::Skipped => drop(stats.skipped.fetch_add(1, Ordering::Relaxed)),
+        Status::Retried => stats.retried.add(category),
+        Status::Dead => stats.dead.add(category),
+    }
+    if let Some(stage) = failure.and_then(|f| stats.failures.get(&*f.stage)) {
+        stage.add(category);
+    }
 }
 
 /// The one outcome of a message, and the record that keeps a failed one.

@@ -22,6 +22,7 @@
 
 pub mod chunk;
 pub mod control;
+pub mod count;
 pub mod emit;
 pub mod epochs;
 pub mod flow;

@@ -15,6 +15,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::progress::operate::FrontierInterest;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 use super::control::{Control, Stats};
 use super::source::Wake;
@@ -246,7 +247,7 @@ pub(crate) fn run<'s>(
                 // The inner task turns a panic of a stage into a failure of its message: an item that never completes would
                 // hold the frontier for ever.
                 let (clock, control) = (setting.surroundings.clock.clone(), control.clone());
-                let task = runtime.spawn(async move {
+                let work = async move {
                     let late =
                         Error::transient(format!("took longer than the deadline of {} s", deadline.as_secs_f64()));
                     let mut spent = Usage::default();
@@ -271,9 +272,10 @@ pub(crate) fn run<'s>(
                             _ => return (verdict, spent),
                         }
                     }
-                });
+                };
+                let task = runtime.spawn(work.in_current_span());
                 let (name, place) = (setting.name.clone(), setting.place.clone());
-                runtime.spawn(async move {
+                let watched = async move {
                     let (verdict, usage) = task.await.unwrap_or_else(|e| {
                         tracing::error!(stage = %name, error = %e, "stage panicked");
                         let failure = Failure::new(Category::Unknown, format!("stage panicked: {e}"), &name, &place);
@@ -281,7 +283,8 @@ pub(crate) fn run<'s>(
                     });
                     let _ = done.send((item, verdict, usage));
                     wake.wake();
-                });
+                };
+                runtime.spawn(watched.in_current_span());
             }
         }
     });

@@ -92,6 +92,7 @@ pub async fn run(poller: Poller) {
                     if refused {
                         tracing::info!(flow = %name, "source answers again");
                         refused = false;
+                        control.set_refused(None);
                     }
                     pause = Duration::from_millis(100);
                     deliver(polled, &mut batches, &control, &wake).await;
@@ -101,6 +102,7 @@ pub async fn run(poller: Poller) {
                         tracing::warn!(flow = %name, %error, "source does not answer; trying again");
                     }
                     refused = true;
+                    control.set_refused(Some(error.to_string()));
                     clock.sleep(pause).await;
                     pause = (pause * 2).min(MAX_PAUSE);
                 }
@@ -111,6 +113,11 @@ pub async fn run(poller: Poller) {
 
 /// Hands a batch to the dataflow; when that is gone, there is nothing to read for any more.
 async fn deliver(polled: Polled, batches: &mut Option<mpsc::Sender<Batch>>, control: &Control, wake: &Wake) {
+    let (assigned, revoked) = (polled.assigned.len(), polled.revoked.len());
+    if assigned + revoked > 0 {
+        control.assign(assigned, revoked);
+        tracing::info!(assigned, revoked, reads = control.assigned(), "partitions");
+    }
     let Some(sender) = batches.as_ref() else { return };
     if polled.messages.is_empty() && polled.revoked.is_empty() {
         return;

@@ -20,6 +20,7 @@ use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
+use tracing::Instrument;
 
 use super::chunk;
 use super::control::{Control, Stats};
@@ -178,13 +179,13 @@ pub(crate) fn table_sink<'s>(updates: Stream<'s, Update>, sink: Sink) -> Stream<
                     let (updates, capabilities) = buffer.take_before(complete_before);
                     buffer.since = (!buffer.epochs.is_empty()).then_some(now);
                     committing = Some((capabilities, before - buffer.bytes));
-                    let (sink, done, wake) = (sink.clone(), done.clone(), wake.clone());
+                    let (sink, done, wake, runtime) = (sink.clone(), done.clone(), wake.clone(), sink.runtime.clone());
                     // The inner task turns a panic into a failure of the flow: a commit that never ends would stall it silently.
-                    let task = sink.runtime.spawn({
+                    let task = runtime.spawn({
                         let sink = sink.clone();
-                        async move { commit(&sink, updates, complete_before).await }
+                        async move { commit(&sink, updates, complete_before).await }.in_current_span()
                     });
-                    sink.runtime.clone().spawn(async move {
+                    let watched = async move {
                         match task.await {
                             Ok(()) => {
                                 let _ = done.send(());
@@ -194,7 +195,8 @@ pub(crate) fn table_sink<'s>(updates: Stream<'s, Update>, sink: Sink) -> Stream<
                                 sink.control.fail(format!("table {}: its commit panicked: {error}", sink.name))
                             }
                         }
-                    });
+                    };
+                    runtime.spawn(watched.in_current_span());
                 }
             }
             if !buffer.epochs.is_empty() {
@@ -241,6 +243,7 @@ fn consolidated(spec: &Arc<TableSpec>, updates: Vec<Update>) -> connectors::Resu
 
 /// Commits `updates`, which hold all epochs before `bound`. Returns when they are durable, or never.
 async fn commit(sink: &Sink, updates: Vec<Update>, bound: Epoch) {
+    let begun = sink.clock.now();
     for parent in &sink.parents {
         parent.reach(bound).await;
     }
@@ -273,6 +276,8 @@ async fn commit(sink: &Sink, updates: Vec<Update>, bound: Epoch) {
             Ok(_) => {
                 if let Some(counts) = sink.stats.tables.get(&sink.name) {
                     counts.rows.fetch_add(rows as u64, Ordering::Relaxed);
+                    let took = u64::try_from(sink.clock.now() - begun).unwrap_or(0);
+                    counts.durations.add(Duration::from_micros(took));
                     let before = counts.commits.fetch_add(1, Ordering::Relaxed);
                     if (before + 1) % MAINTENANCE == 0 {
                         maintain(sink).await;
@@ -285,6 +290,9 @@ async fn commit(sink: &Sink, updates: Vec<Update>, bound: Epoch) {
                 ahead.push(application);
             }
             Err(CommitError::Failed(error)) if error.category.is_retryable() => {
+                if let Some(counts) = sink.stats.tables.get(&sink.name) {
+                    counts.refusals.fetch_add(1, Ordering::Relaxed);
+                }
                 if attempt == 1 {
                     tracing::warn!(table = %sink.name, %error, "commit failed; trying again");
                 }

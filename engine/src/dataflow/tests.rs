@@ -116,7 +116,12 @@ impl Shop {
                 Arc::new(Gated { name, inner, permits: Semaphore::new(0), order: order.clone() })
             })
             .collect();
-        let open = |t: &Arc<Gated>| OpenTable { table: t.clone(), plan: plan.tables[t.name].clone(), presence: None, written: true };
+        let open = |t: &Arc<Gated>| OpenTable {
+            table: t.clone(),
+            plan: plan.tables[t.name].clone(),
+            presence: None,
+            written: true,
+        };
         let connected = Connected {
             source,
             producer: Some(producer),

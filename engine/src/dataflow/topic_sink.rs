@@ -15,6 +15,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::progress::operate::FrontierInterest;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 use super::control::{Control, Stats};
 use super::source::Wake;
@@ -78,11 +79,12 @@ pub(crate) fn topic_sink<'s>(records: Stream<'s, Record>, sink: Sink) -> Stream<
                 let (sink, done, wake) = (sink.clone(), done.clone(), wake.clone());
                 let count = batch.len();
                 // The inner task turns a panic into a failure of the flow: a write that never ends would stall it silently.
-                let task = sink.runtime.spawn({
+                let runtime = sink.runtime.clone();
+                let task = runtime.spawn({
                     let sink = sink.clone();
-                    async move { send(&sink, batch).await }
+                    async move { send(&sink, batch).await }.in_current_span()
                 });
-                sink.runtime.clone().spawn(async move {
+                let watched = async move {
                     match task.await {
                         Ok(()) => {
                             let _ = done.send(count);
@@ -90,7 +92,8 @@ pub(crate) fn topic_sink<'s>(records: Stream<'s, Record>, sink: Sink) -> Stream<
                         }
                         Err(error) => sink.control.fail(format!("flow {}: a write panicked: {error}", sink.flow)),
                     }
-                });
+                };
+                runtime.spawn(watched.in_current_span());
             }
         }
     });

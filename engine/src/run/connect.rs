@@ -89,7 +89,9 @@ impl Outside {
             Some(Connection::Kafka(kafka)) => {
                 let log = match &kafka.brokers {
                     // One process opens it once, whatever its topologies call it.
-                    None => options.embedded.0.get_or_try_init(|| open_log(kafka, &options.data, clock())).await?.clone(),
+                    None => {
+                        options.embedded.0.get_or_try_init(|| open_log(kafka, &options.data, clock())).await?.clone()
+                    }
                     Some(_) => open_log(kafka, &options.data, clock()).await?,
                 };
                 self.logs.insert(name.to_owned(), log);
@@ -168,7 +170,8 @@ impl Outside {
             }
             _ => None,
         };
-        self.tables.insert(name.to_owned(), OpenTable { table: open, plan: table.clone(), presence, written: !discard });
+        self.tables
+            .insert(name.to_owned(), OpenTable { table: open, plan: table.clone(), presence, written: !discard });
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Run;
+use crate::dataflow::flow::Running;
 
 /// What a run has done so far, in numbers for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,20 +25,32 @@ pub struct Progress {
 impl Progress {
     /// Of all `runs`, at `now` in milliseconds since 1970.
     pub fn of(runs: &[Run], now: i64) -> Self {
-        let mut progress = Progress::default();
-        for flow in runs.iter().flat_map(|run| &run.flows) {
-            let load = |c: &AtomicU64| c.load(Ordering::Relaxed);
-            progress.messages += load(&flow.stats.messages);
-            progress.calls += load(&flow.stats.calls);
-            progress.files += load(&flow.stats.uploads);
-            progress.failed += load(&flow.stats.retried) + load(&flow.stats.dead);
-            progress.rows += flow.stats.tables.values().map(|t| load(&t.rows)).sum::<u64>();
-            let durable = flow.stats.durable.load(Ordering::Relaxed);
-            if durable > 0 && flow.control.in_flight() > 0 {
-                progress.lag_ms = progress.lag_ms.max(u64::try_from(now - durable).unwrap_or(0));
-            }
+        runs.iter().flat_map(|run| &run.flows).map(|flow| Progress::of_flow(flow, now)).fold(
+            Progress::default(),
+            |all, one| Progress {
+                messages: all.messages + one.messages,
+                calls: all.calls + one.calls,
+                files: all.files + one.files,
+                rows: all.rows + one.rows,
+                failed: all.failed + one.failed,
+                lag_ms: all.lag_ms.max(one.lag_ms),
+            },
+        )
+    }
+
+    /// Of one flow, at `now` in milliseconds since 1970.
+    pub fn of_flow(flow: &Running, now: i64) -> Self {
+        let load = |c: &AtomicU64| c.load(Ordering::Relaxed);
+        let durable = flow.stats.durable.load(Ordering::Relaxed);
+        let waits = durable > 0 && flow.control.in_flight() > 0;
+        Progress {
+            messages: load(&flow.stats.messages),
+            calls: load(&flow.stats.calls),
+            files: load(&flow.stats.uploads),
+            rows: flow.stats.tables.values().map(|t| load(&t.rows)).sum(),
+            failed: flow.stats.retried.total() + flow.stats.dead.total(),
+            lag_ms: if waits { u64::try_from(now - durable).unwrap_or(0) } else { 0 },
         }
-        progress
     }
 }
 

@@ -33,8 +33,7 @@ pub fn clashes(plans: &[&Plan]) -> Vec<String> {
         for flow in &plan.flows {
             let SourceKind::Topic { connection, topic, group } = &flow.source.kind else { continue };
             let ours = format!("{}/{}", plan.name, flow.name);
-            let (other, theirs) =
-                groups.entry((brokers(plan, connection), topic, group)).or_insert((at, ours.clone()));
+            let (other, theirs) = groups.entry((brokers(plan, connection), topic, group)).or_insert((at, ours.clone()));
             if *other != at {
                 problems.push(format!(
                     "the flows {theirs} and {ours} read the topic {topic} in the group {group}: each would get a part"
@@ -103,7 +102,10 @@ fn is_local(address: &str) -> bool {
 pub fn not_several(plan: &Plan, flows: &[&Flow]) -> Vec<String> {
     let file = flows.iter().filter(|flow| matches!(flow.source.kind, SourceKind::File { .. }));
     let problem = |flow: &&Flow| {
-        format!("flow {}/{} reads files, which have no groups: --count would read them several times", plan.name, flow.name)
+        format!(
+            "flow {}/{} reads files, which have no groups: --count would read them several times",
+            plan.name, flow.name
+        )
     };
     file.map(problem).collect()
 }
@@ -133,7 +135,9 @@ mod tests {
     #[test]
     fn what_two_topologies_claim_is_refused() {
         let shop = plan("shop", &[]);
-        let cases: &[(&[(&str, &str)], Option<&str>)] = &[
+        // Edits of the second topology, and what is told.
+        type Case<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>);
+        let cases: &[Case<'_>] = &[
             (&[], None),
             (&[("topology: fleet", "topology: shop")], Some("two topologies are called shop")),
             (&[("fleet-lake", "shop-lake")], Some("shop/orders and fleet/orders have one path: shop-lake/orders")),
@@ -152,7 +156,8 @@ mod tests {
 
     #[test]
     fn addresses_of_this_machine() {
-        let near = ["localhost:9092", "127.0.0.1:9092", "127.1.2.3", "[::1]:9092", "SASL_SSL://LOCALHOST:1", "a.localhost:1"];
+        let near =
+            ["localhost:9092", "127.0.0.1:9092", "127.1.2.3", "[::1]:9092", "SASL_SSL://LOCALHOST:1", "a.localhost:1"];
         let far = ["kafka:9092", "10.0.0.1:9092", "localhost.example.com:1", "0.0.0.0:1", "[2001:db8::1]:9092"];
         assert!(near.iter().all(|a| is_local(a)));
         assert!(far.iter().all(|a| !is_local(a)));

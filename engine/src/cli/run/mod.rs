@@ -6,12 +6,14 @@
 //! Exit status: 0, it ended as it was asked to, and a run that was to be drained was drained and balanced; 1, something went
 //! wrong while it ran; 2, a topology, the settings or the command line are wrong; 130, it was interrupted twice.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use connectors::clock::{Clock, SystemClock};
 
 use super::Failed;
+use crate::observe::{Observed, server};
 use crate::plan::{Flow, Plan};
 use crate::run::{self, Embedded, Local, Options, Ready, Run, choose, together};
 use crate::topology::Environment;
@@ -20,6 +22,9 @@ mod simulate;
 mod watch;
 
 use simulate::Simulated;
+
+/// The port of metrics and health when none is given.
+const METRICS_PORT: u16 = 8000;
 
 /// Under `--sim` five minutes take 300 ms.
 const SIM_SCALE: f64 = 0.001;
@@ -69,6 +74,28 @@ pub struct Args {
     /// Work against this machine only: brokers elsewhere are refused, missing topics are created
     #[arg(long)]
     dev: bool,
+    /// The port of metrics and health; 0 is any that is free [default: 8000, and without if that is taken]
+    #[arg(long, value_name = "N")]
+    metrics_port: Option<u16>,
+    /// The address that metrics and health are served on
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    listen: IpAddr,
+    /// The folder of the log files, one a flow [default: $LOG_DIR, else ./logs, with --sim DIR/logs]
+    #[arg(long, value_name = "DIR")]
+    log_dir: Option<PathBuf>,
+}
+
+impl Args {
+    /// The folder of the log files that was asked for.
+    pub(super) fn log_dir(&self, environment: &Environment) -> Option<PathBuf> {
+        self.log_dir.clone().or_else(|| environment.get("LOG_DIR").map(PathBuf::from))
+    }
+
+    /// The folder of the log files when nobody asked for one. A drill writes nothing outside its data folder: who tries it
+    /// out removes one folder, and nothing is left.
+    pub(super) fn default_log_dir(&self) -> PathBuf {
+        if self.sim { self.data.join("logs") } else { PathBuf::from("logs") }
+    }
 }
 
 /// A topology that was read, and what of it runs.
@@ -99,7 +126,10 @@ pub async fn run(args: Args, environment: Environment) -> Result<(), Failed> {
     let mut topologies = read(&args, &environment).await?;
     // What is not chosen has been checked, and is neither connected nor simulated.
     topologies.retain(|topology| !topology.chosen.is_empty());
+    let observed = Arc::new(Observed::new(clock.clone()));
+    let serving = serve(&args, &observed).await?;
     let runs = start(&args, &topologies, &clock).await?;
+    observed.running(&runs);
     let mut simulated = Vec::new();
     for (topology, instances) in topologies.iter_mut().zip(runs.chunks(args.count)) {
         let (Some(bound), Some(run)) = (topology.simulation.take(), instances.first()) else { continue };
@@ -111,7 +141,25 @@ pub async fn run(args: Args, environment: Environment) -> Result<(), Failed> {
             }
         }
     }
-    watch::watch(runs, simulated, &args, &*clock).await
+    let ended = watch::watch(runs, simulated, &args, &observed, &*clock).await;
+    drop(serving);
+    ended
+}
+
+/// Serves metrics and health. A port that was asked for must be free; the usual one need not.
+async fn serve(args: &Args, observed: &Arc<Observed>) -> Result<Option<server::Serving>, Failed> {
+    let address = SocketAddr::from((args.listen, args.metrics_port.unwrap_or(METRICS_PORT)));
+    match server::serve(observed.clone(), address).await {
+        Ok(serving) => {
+            tracing::info!(address = %serving.address(), "metrics and health are served");
+            Ok(Some(serving))
+        }
+        Err(error) if args.metrics_port.is_none() && args.listen.is_loopback() => {
+            tracing::warn!(%error, "no metrics; --metrics-port asks for another port");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Reads and checks all topologies, and chooses what runs.

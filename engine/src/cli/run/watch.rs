@@ -1,5 +1,6 @@
 //! Watches runs until they are drained, one cannot go on, or somebody interrupts; then ends them and says what there is.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use connectors::clock::Clock;
 
 use super::{Args, Failed, Simulated};
+use crate::observe::Observed;
 use crate::plan::Plan;
 use crate::run::drained::Watch;
 use crate::run::progress::Progress;
@@ -22,6 +24,7 @@ pub(super) async fn watch(
     runs: Vec<Run>,
     simulated: Vec<Simulated>,
     args: &Args,
+    observed: &Observed,
     clock: &dyn Clock,
 ) -> Result<(), Failed> {
     let until_drained = args.until_drained || !simulated.is_empty();
@@ -29,11 +32,15 @@ pub(super) async fn watch(
     let mut drained = Watch::default();
     let mut problems = Vec::new();
     let mut shown = tokio::time::Instant::now();
+    // Who watches wants to see it move; in a log a line now and then is enough.
+    let person = std::io::stderr().is_terminal();
+    let pace = Duration::from_secs(if person { 1 } else { 30 });
     let mut interrupted = false;
     loop {
         tokio::select! {
             () = interrupts.next() => {
-                eprintln!("stopping: what has been read is finished first; interrupt again to stop at once");
+                let stopping = "stopping: what has been read is finished first; interrupt again to stop at once";
+                if person { eprintln!("{stopping}") } else { tracing::info!("{stopping}") }
                 interrupted = true;
                 break;
             }
@@ -58,13 +65,12 @@ pub(super) async fn watch(
                 }
             }
         }
-        if shown.elapsed() >= Duration::from_secs(1) {
+        if shown.elapsed() >= pace {
             shown = tokio::time::Instant::now();
-            let emitted: u64 = simulated.iter().map(|s| s.running.emitted()).sum();
-            let emitted = if simulated.is_empty() { String::new() } else { format!("{emitted} events emitted, ") };
-            eprintln!("{emitted}{}", Progress::of(&runs, clock.now() / 1000));
+            tell(&runs, &simulated, clock.now() / 1000, person);
         }
     }
+    observed.stopping();
     runs.iter().for_each(Run::stop);
     let conservation: Vec<String> = runs.iter().flat_map(conservation).collect();
     let mut left = Vec::new();
@@ -105,12 +111,28 @@ pub(super) async fn watch(
     finish(&left, &simulated, conservation, args).await
 }
 
+/// Says how it goes: to a person in one line, else as an event a flow.
+fn tell(runs: &[Run], simulated: &[Simulated], now: i64, person: bool) {
+    if person {
+        let emitted: u64 = simulated.iter().map(|s| s.running.emitted()).sum();
+        let emitted = if simulated.is_empty() { String::new() } else { format!("{emitted} events emitted, ") };
+        eprintln!("{emitted}{}", Progress::of(runs, now));
+        return;
+    }
+    for (run, flow) in runs.iter().flat_map(|run| run.flows.iter().map(move |flow| (run, flow))) {
+        let Progress { messages, calls, files, rows, failed, lag_ms } = Progress::of_flow(flow, now);
+        let (topology, flow) = (run.plan.name.as_str(), flow.name.as_str());
+        tracing::info!(topology, flow, messages, calls, files, rows, failed, lag_ms, "progress");
+    }
+}
+
 /// Messages that entered a flow and have no outcome, or more than one.
 fn conservation(run: &Run) -> Vec<String> {
     let unbalanced = run.flows.iter().filter_map(|flow| {
         let (entered, settled) = (flow.stats.messages.load(Ordering::SeqCst), flow.stats.settled());
-        (entered != settled)
-            .then(|| format!("flow {}/{}: {entered} messages entered, {settled} have an outcome", run.plan.name, flow.name))
+        (entered != settled).then(|| {
+            format!("flow {}/{}: {entered} messages entered, {settled} have an outcome", run.plan.name, flow.name)
+        })
     });
     unbalanced.collect()
 }

@@ -93,9 +93,7 @@ impl<'a> Builder<'a> {
     fn http(&mut self, reader: &Reader<'a>) -> Http {
         let breaker = reader.object("breaker", &BREAKER);
         let classify = reader.entries("classify").iter().filter_map(|entry| {
-            let all =
-                [Category::Transient, Category::Auth, Category::Permanent, Category::CircuitOpen, Category::Unknown];
-            let category = all.into_iter().find(|c| Some(c.as_str()) == entry.value.text())?;
+            let category = Category::ALL.into_iter().find(|c| Some(c.as_str()) == entry.value.text())?;
             Some((entry.key.parse().ok()?, category))
         });
         let classify = classify.collect();
