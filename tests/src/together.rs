@@ -1,5 +1,10 @@
 //! Several topologies in one process: which of their flows run, what is refused, what each keeps for itself.
 
+use std::path::Path;
+
+use engine::run::choose;
+use engine::topology::{Environment, load};
+
 use crate::made_up::{Folder, absent, tables, topology};
 
 fn rows(expected: &[(&str, u64)]) -> Vec<(String, u64)> {
@@ -144,4 +149,31 @@ fn each_topology_has_its_own_simulation() {
     std::fs::remove_dir_all(other.data()).unwrap();
     let seen = run().finish().expect(1);
     assert!(seen.err.contains("the simulation implies"), "{}", seen.err);
+}
+
+/// Scripts that start the workers of the program before this one go on working.
+#[test]
+fn the_names_of_the_workers_before_are_aliases() {
+    let file = crate::program::topologies().join("claimx.yaml");
+    let plan = match load(&file, &Environment::default(), Path::new("data")) {
+        Ok(loaded) => loaded.plan,
+        Err(problems) => panic!("{}", problems.render()),
+    };
+    let all: Vec<&str> = plan.flows.iter().map(|f| f.name.as_str()).collect();
+    for (worker, flows) in [
+        ("claimx-ingester", &["ingester"][..]),
+        ("claimx-delta-writer", &["ingester"]),
+        ("claimx-delta-retry", &["ingester"]),
+        ("claimx-enricher", &["enricher"]),
+        ("claimx-entity-writer", &["enricher"]),
+        ("claimx-downloader", &["downloader"]),
+        ("claimx-uploader", &["uploader"]),
+        ("claimx-result-processor", &["results"]),
+        ("everything", &all),
+    ] {
+        let chosen = choose(&[&plan], &[worker.to_owned()]).unwrap().remove(0);
+        let names: Vec<&str> = chosen.into_iter().map(|index| plan.flows[index].name.as_str()).collect();
+        assert_eq!(names, flows, "{worker}");
+    }
+    assert!(choose(&[&plan], &["all".to_owned()]).is_err(), "`all` has always meant the other domain");
 }

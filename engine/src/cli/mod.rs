@@ -27,7 +27,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Run a topology
+    /// Run topologies
     Run(run::Args),
     /// Check a topology without a connection
     Validate(validate::Args),

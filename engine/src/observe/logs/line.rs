@@ -7,7 +7,7 @@ use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::sync::Arc;
 
-use connectors::clock::{Clock, SystemClock};
+use connectors::clock::{Clock, Micros, SystemClock};
 use connectors::redact::redact;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
@@ -19,7 +19,6 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::Style;
 use super::files::Files;
-use crate::expr::time::format_timestamp;
 
 /// Writes a line for each event.
 pub(super) struct Lines {
@@ -40,7 +39,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut line = Line {
-            ts: format_timestamp(SystemClock::new(1.0).now()),
+            ts: instant(SystemClock::new(1.0).now()),
             level: *event.metadata().level(),
             logger: event.metadata().target().to_owned(),
             fields: Fields::default(),
@@ -62,6 +61,12 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
             files.write(line.field("topology"), line.field("flow"), line.text(*style).as_bytes());
         }
     }
+}
+
+/// Milliseconds, UTC.
+fn instant(at: Micros) -> String {
+    let at = chrono::DateTime::from_timestamp_micros(at).unwrap_or_default();
+    at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
 /// The fields of a span or an event, without secrets.
@@ -197,6 +202,12 @@ mod tests {
             "topology": "shop", "flow": "orders", "attempt": 3,
         });
         assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn instants_are_milliseconds_in_utc() {
+        assert_eq!(instant(1_768_046_400_001_999), "2026-01-10T12:00:00.001Z");
+        assert_eq!(instant(0), "1970-01-01T00:00:00.000Z");
     }
 
     #[test]
