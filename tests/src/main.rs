@@ -7,10 +7,9 @@
 //! - `program`: starts the program, for the others.
 //! - `criteria`: what the specification calls a success: domains that know nothing of each other, on shared code.
 //! - `http`, `files`: a server of the tests' own, and one of files. `crash` kills runs.
-//! - `made_up`: two topologies of no domain, for both.
+//! - `made_up`: topologies of no domain, for the two below.
 //! - `observe`: what a running program shows of itself.
 //! - `settings`: every setting of a topology has its effect; each domain lists its own.
-//! - `settings`: every setting of a topology, and its effect.
 //! - `together`: several topologies in one process.
 //! - `topics`: the topics of a run, while no program has them open.
 //! - `docs`: what the documentation shows is true.

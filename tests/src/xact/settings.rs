@@ -75,6 +75,7 @@ const SETTINGS: &[Setting] = &[
     setting("ONELAKE_DOMAIN_PATHS__XACT", |p| store(p, "files").url.clone(), "DATA/files", LAKE, LAKE),
     setting("ONELAKE_XACT_PATH", |p| store(p, "files").url.clone(), "DATA/files", LAKE, LAKE),
     setting("KAFKA_UPLOAD_CONCURRENCY", |p| shown(store(p, "files").concurrency), "10", "25", "25"),
+    setting("ENABLE_DELTA_WRITES", |p| shown(lake(p).write), "true", "false", "false"),
     setting("XACT_TABLES_PATH", |p| lake(p).url.clone(), "DATA/tables", LAKE, LAKE),
     setting("XACT_TABLES_PATH", |p| table(p, "attachments"), INVENTORY, "/lake/", "/lake/xact_attachments"),
     setting("XACT_EVENTS_TABLE_PATH", |p| table(p, "events"), EVENTS, "x/log", "DATA/tables/x/log"),
