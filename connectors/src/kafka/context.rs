@@ -63,15 +63,14 @@ impl ClientContext for Context {
 
 impl ConsumerContext for Context {}
 
-/// A log line of librdkafka. Its warnings are about connections that it mends by itself; what matters reaches us as an
-/// error, so they are shown one level lower.
+/// A log line of librdkafka. Its warnings are about connections that it mends by itself, and every client repeats them; what
+/// matters reaches us as an error, or as the health of the cluster.
 pub(super) fn log(level: RDKafkaLogLevel, facility: &str, line: &str) {
     match level {
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
             tracing::error!(target: "kafka", facility, "{line}");
         }
-        RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => tracing::info!(target: "kafka", facility, "{line}"),
-        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::debug!(target: "kafka", facility, "{line}"),
         RDKafkaLogLevel::Debug => tracing::trace!(target: "kafka", facility, "{line}"),
+        _ => tracing::debug!(target: "kafka", facility, "{line}"),
     }
 }

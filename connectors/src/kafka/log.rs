@@ -11,25 +11,30 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::{Context, Troubles};
+use super::health::Health;
 use super::member::message;
 use super::producer::Producer;
 use super::source::Source;
 use super::{Options, error};
-use crate::clock::{Clock, Micros};
+use crate::clock::Clock;
 use crate::log::{self, Bounds, Message, Subscription, TopicSpec};
 use crate::{Category, Error, Result};
 
 /// One try of the first contact; between tries its errors are looked at.
 const CONTACT: Duration = Duration::from_millis(500);
 
-/// How long a new topic may take to have a leader.
-const SETTLING: Micros = 5_000_000;
+/// The pause before a topic without a leader is asked for again.
+const SETTLING: Duration = Duration::from_millis(100);
 
 /// A Kafka cluster.
 pub struct Log {
     options: Arc<Options>,
     clock: Arc<dyn Clock>,
     client: Arc<BaseConsumer<Context>>,
+    /// By group a client that asks for its position: finding a coordinator takes long, and a group is asked about each of its
+    /// topics. As many as the process asks about.
+    groups: Arc<Mutex<BTreeMap<String, Arc<BaseConsumer<Context>>>>>,
+    pub(super) health: Arc<Health>,
     /// One for all writers: a producer batches across them.
     producer: Mutex<Option<Arc<Producer>>>,
 }
@@ -49,7 +54,8 @@ impl Log {
             move || contact(&client, &options)
         })
         .await?;
-        Ok(Log { options, clock, client, producer: Mutex::new(None) })
+        let health = Arc::new(Health::new(&options.brokers));
+        Ok(Log { options, clock, client, groups: Arc::default(), health, producer: Mutex::new(None) })
     }
 
     /// Runs `work` on a thread that may block, with the client and the time it has.
@@ -57,10 +63,10 @@ impl Log {
         &self,
         work: impl FnOnce(&BaseConsumer<Context>, Duration) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (client, timeout) = (self.client.clone(), self.options.request_timeout);
+        let (client, timeout, health) = (self.client.clone(), self.options.request_timeout, self.health.clone());
         blocking(move || {
             serve(&client);
-            work(&client, timeout)
+            work(&client, timeout).inspect(|_| health.answered())
         })
         .await
     }
@@ -108,10 +114,21 @@ fn unreachable(brokers: &str, troubles: &Troubles, failure: &KafkaError) -> Erro
     match &troubles.cause {
         Some((code, reason)) => {
             let mut error = error::coded(&what, *code);
-            error.message = format!("{what} failed: {reason}");
-            error
+            error.message = format!("{what} failed: {}", plain(reason));
+            // A broker hangs up on whoever speaks another protocol, without a word.
+            let silent = *code == RDKafkaErrorCode::AllBrokersDown;
+            if silent { error.hint("check the security protocol, and that the brokers run") } else { error }
         }
         None => error::of(&what, failure).hint("check that the brokers run and that this machine reaches their ports"),
+    }
+}
+
+/// A reason of librdkafka without the name of its connection before it and the state of that behind it.
+fn plain(reason: &str) -> &str {
+    let reason = reason.split(" (after ").next().unwrap_or(reason);
+    match reason.split_once(": ") {
+        Some((connection, rest)) if connection.contains('/') => rest,
+        _ => reason,
     }
 }
 
@@ -184,13 +201,14 @@ impl log::Log for Log {
     }
 
     async fn bounds(&self, topic: &str) -> Result<Vec<Bounds>> {
-        // A topic that was made a moment ago has no leader yet: what passes within seconds is waited for.
-        let patience = self.clock.now() + SETTLING;
+        // A topic that was made a moment ago, or whose broker has just come back, has no leader yet: that passes. The brokers'
+        // time is not scaled.
+        let deadline = Instant::now() + self.options.request_timeout;
         loop {
             let wanted = topic.to_string();
             match self.ask(move |client, timeout| bounds(client, &wanted, timeout)).await {
-                Err(error) if error.category == Category::Transient && self.clock.now() < patience => {
-                    self.clock.sleep(Duration::from_millis(250)).await;
+                Err(error) if error.category == Category::Transient && Instant::now() < deadline => {
+                    tokio::time::sleep(SETTLING).await;
                 }
                 result => return result,
             }
@@ -210,12 +228,13 @@ impl log::Log for Log {
     }
 
     async fn position(&self, group: &str, topic: &str) -> Result<BTreeMap<i32, i64>> {
-        let (options, group, topic) = (self.options.clone(), group.to_string(), topic.to_string());
+        let (options, groups) = (self.options.clone(), self.groups.clone());
+        let (group, topic) = (group.to_string(), topic.to_string());
         self.ask(move |client, timeout| {
             let partitions: Vec<i32> = bounds(client, &topic, timeout)?.iter().map(|bounds| bounds.partition).collect();
             let what = format!("reading the position of group {group} on topic {topic}");
-            let consumer: BaseConsumer<Context> =
-                options.consumer(&group).create_with_context(Context::default()).map_err(|e| error::of(&what, &e))?;
+            let consumer = asker(&options, &groups, &group).map_err(|e| error::of(&what, &e))?;
+            serve(&consumer);
             let mut list = TopicPartitionList::with_capacity(partitions.len());
             for partition in partitions {
                 list.add_partition(&topic, partition);
@@ -227,7 +246,7 @@ impl log::Log for Log {
     }
 
     async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn log::Source>> {
-        Ok(Box::new(Source::join(&self.options, self.clock.clone(), subscription)?))
+        Ok(Box::new(Source::join(&self.options, self.clock.clone(), self.health.clone(), subscription)?))
     }
 
     async fn producer(&self) -> Result<Arc<dyn log::Producer>> {
@@ -235,10 +254,24 @@ impl log::Log for Log {
         if let Some(producer) = &*producer {
             return Ok(producer.clone());
         }
-        let new = Arc::new(Producer::new(self.options.clone())?);
+        let new = Arc::new(Producer::new(self.options.clone(), self.health.clone())?);
         *producer = Some(new.clone());
         Ok(new)
     }
+}
+
+/// The client that asks about `group`, made when it is asked about for the first time.
+fn asker(
+    options: &Options,
+    groups: &Mutex<BTreeMap<String, Arc<BaseConsumer<Context>>>>,
+    group: &str,
+) -> Result<Arc<BaseConsumer<Context>>, KafkaError> {
+    let mut groups = groups.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(consumer) = groups.get(group) {
+        return Ok(consumer.clone());
+    }
+    let consumer: BaseConsumer<Context> = options.consumer(group).create_with_context(Context::default())?;
+    Ok(groups.entry(group.to_owned()).or_insert(Arc::new(consumer)).clone())
 }
 
 /// The committed offsets of `list`, copied out of it: a list that is alive when its consumer is dropped blocks the drop

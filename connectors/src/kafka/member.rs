@@ -20,6 +20,7 @@ use rdkafka::{ClientContext, TopicPartitionList};
 use tokio::sync::Notify;
 
 use super::breaker::Breaker;
+use super::health::Health;
 use super::{Options, context, error};
 use crate::clock::Clock;
 use crate::log::{Gate, Message, Partition, Polled};
@@ -39,7 +40,7 @@ pub(super) struct Member {
 pub(super) struct Shared {
     group: String,
     brokers: String,
-    cooldown: Duration,
+    health: Arc<Health>,
     delayed: BTreeSet<String>,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
@@ -80,6 +81,7 @@ impl Member {
     pub(super) fn join(
         options: &Options,
         clock: Arc<dyn Clock>,
+        health: Arc<Health>,
         group: &str,
         topics: &BTreeSet<String>,
         delayed: BTreeSet<String>,
@@ -88,7 +90,7 @@ impl Member {
         let shared = Arc::new(Shared {
             group: group.to_string(),
             brokers: options.brokers.clone(),
-            cooldown,
+            health,
             delayed,
             clock,
             state: Mutex::new(State {
@@ -170,18 +172,13 @@ impl Shared {
     }
 
     fn note(&self, state: &mut State, error: &KafkaError) {
-        let Shared { group, brokers, cooldown, .. } = self;
+        let Shared { group, brokers, .. } = self;
         let what = format!("reading as group {group} from Kafka at {brokers}");
         let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
         match error.rdkafka_error_code() {
             Some(code) if !fatal && error::is_connection(code) => {
                 if state.breaker.fail(self.clock.now()) {
-                    tracing::warn!(group, brokers, ?cooldown, error = %code, "brokers keep failing: reading rests");
-                    let message =
-                        format!("{what} rests for {cooldown:?}: the brokers failed again and again, last: {code}");
-                    let hint =
-                        "check that the brokers run and that this machine reaches their ports; it resumes by itself";
-                    state.failure = Some(Error::transient(message).hint(hint));
+                    self.health.lost(code);
                 }
             }
             Some(code) if error::category(code) == Category::Auth => state.failure = Some(error::coded(&what, code)),
@@ -196,6 +193,7 @@ impl Shared {
 
     /// A broker did what it was asked for.
     pub(super) fn succeeded(&self) {
+        self.health.answered();
         self.state().breaker.succeed();
     }
 
@@ -237,6 +235,7 @@ impl Shared {
         if state.closing {
             return;
         }
+        self.health.answered();
         state.breaker.succeed();
         let mut names: BTreeSet<Arc<str>> = state.lanes.keys().map(|(topic, _)| topic.clone()).collect();
         for (topic, partition) in partitions {

@@ -7,13 +7,15 @@
 //! Writing: idempotent, acknowledged by all in-sync replicas; a key's partition is the one of Kafka's Java clients.
 //! With [`Options::transactional_id`], records and positions can be committed in one transaction.
 //!
-//! A consumer whose brokers fail [`Options::breaker_failures`] times in a row stops for [`Options::breaker_cooldown`],
-//! says so once, and goes on by itself.
+//! A consumer whose brokers fail [`Options::breaker_failures`] times in a row stops for [`Options::breaker_cooldown`] and goes
+//! on by itself. Its polls find nothing meanwhile. That the brokers are gone is said once for all clients of a [`Log`], and
+//! once when they are back; what librdkafka says about each of its connections is on the level `debug`.
 
 mod breaker;
 mod config;
 mod context;
 mod error;
+mod health;
 mod log;
 mod member;
 mod producer;

@@ -13,6 +13,7 @@ use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerConte
 use rdkafka::statistics::Statistics;
 use tokio::sync::Notify;
 
+use super::health::Health;
 use super::{Options, context, error};
 use crate::log::{self, Headers, Record};
 use crate::{Category, Error, Result};
@@ -23,6 +24,7 @@ const FULL: Duration = Duration::from_millis(10);
 /// Writes records; idempotent, acknowledged by all in-sync replicas.
 pub(super) struct Producer {
     options: Arc<Options>,
+    health: Arc<Health>,
     /// Replaced after a fatal error, which librdkafka does not recover from.
     client: Mutex<Arc<ThreadedProducer<Context>>>,
 }
@@ -55,7 +57,9 @@ impl Batch {
 }
 
 /// The context of producers.
-pub(super) struct Context;
+pub(super) struct Context {
+    pub(super) health: Arc<Health>,
+}
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
@@ -65,7 +69,8 @@ impl ClientContext for Context {
     fn stats(&self, _: Statistics) {}
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::info!(target: "kafka", %error, reason, "the producer reports an error");
+        // What is not written in time fails its batch, which is told.
+        tracing::debug!(target: "kafka", %error, reason, "the producer reports an error");
     }
 }
 
@@ -78,6 +83,9 @@ impl ProducerContext for Context {
             let size = message.payload_len() + message.key_len();
             refused(message.topic(), size, error)
         });
+        if failure.is_none() {
+            self.health.answered();
+        }
         batch.finish(failure);
     }
 }
@@ -121,15 +129,15 @@ fn headers(headers: &Headers) -> OwnedHeaders {
     })
 }
 
-fn create(options: &Options) -> Result<Arc<ThreadedProducer<Context>>> {
-    let client = options.producer().create_with_context(Context);
+fn create(options: &Options, health: &Arc<Health>) -> Result<Arc<ThreadedProducer<Context>>> {
+    let client = options.producer().create_with_context(Context { health: health.clone() });
     Ok(Arc::new(client.map_err(|e| error::of("setting up the Kafka producer", &e))?))
 }
 
 impl Producer {
-    pub(super) fn new(options: Arc<Options>) -> Result<Self> {
-        let client = Mutex::new(create(&options)?);
-        Ok(Producer { options, client })
+    pub(super) fn new(options: Arc<Options>, health: Arc<Health>) -> Result<Self> {
+        let client = Mutex::new(create(&options, &health)?);
+        Ok(Producer { options, health, client })
     }
 
     /// The client; a new one when the old one has met its end.
@@ -137,7 +145,7 @@ impl Producer {
         let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((code, reason)) = client.client().fatal_error() {
             tracing::warn!(%code, reason, "the producer met a fatal error and is replaced");
-            *client = create(&self.options)?;
+            *client = create(&self.options, &self.health)?;
         }
         Ok(client.clone())
     }

@@ -9,6 +9,7 @@ use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::{Instant, timeout_at};
 
+use super::health::Health;
 use super::log::{blocking, committed};
 use super::member::Member;
 use super::transaction::Transactions;
@@ -33,12 +34,17 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn join(options: &Arc<Options>, clock: Arc<dyn Clock>, subscription: Subscription) -> Result<Self> {
+    pub(super) fn join(
+        options: &Arc<Options>,
+        clock: Arc<dyn Clock>,
+        health: Arc<Health>,
+        subscription: Subscription,
+    ) -> Result<Self> {
         let Subscription { group, topics, delayed, gate } = subscription;
         let all = topics.into_iter().chain(delayed.iter().cloned()).collect();
         let id = options.transactional_id.as_ref().map(|id| format!("{id}.{group}"));
-        let transactions = id.map(|id| Arc::new(Transactions::new(options, id)));
-        let member = Member::join(options, clock, &group, &all, delayed.into_iter().collect())?;
+        let transactions = id.map(|id| Arc::new(Transactions::new(options, health.clone(), id)));
+        let member = Member::join(options, clock, health, &group, &all, delayed.into_iter().collect())?;
         Ok(Source { member: Some(member), group, gate, options: options.clone(), transactions })
     }
 

@@ -4,7 +4,7 @@
 //! metadata goes with it, so a member that was thrown out of its group is refused. An earlier process with the same id
 //! is fenced when this one starts.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -12,6 +12,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::{Producer as _, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::health::Health;
 use super::producer::{Batch, Context, enqueue};
 use super::{Options, error};
 use crate::log::{Position, Record};
@@ -20,14 +21,15 @@ use crate::{Error, Result};
 /// A transactional producer.
 pub(super) struct Transactions {
     options: Options,
+    health: Arc<Health>,
     id: String,
     /// Made when it is first used, which fences the predecessor; made anew after an error that it does not survive.
     client: Mutex<Option<ThreadedProducer<Context>>>,
 }
 
 impl Transactions {
-    pub(super) fn new(options: &Options, id: String) -> Self {
-        Transactions { options: options.clone(), id, client: Mutex::new(None) }
+    pub(super) fn new(options: &Options, health: Arc<Health>, id: String) -> Self {
+        Transactions { options: options.clone(), health, id, client: Mutex::new(None) }
     }
 
     fn create(&self) -> Result<ThreadedProducer<Context>> {
@@ -36,8 +38,9 @@ impl Transactions {
         // A record may not outlive its transaction.
         config.set("transaction.timeout.ms", self.options.delivery_timeout.as_millis().to_string());
         let what = format!("starting transactions as {}", self.id);
+        let context = Context { health: self.health.clone() };
         let client: ThreadedProducer<Context> =
-            config.create_with_context(Context).map_err(|e| error::of(&what, &e))?;
+            config.create_with_context(context).map_err(|e| error::of(&what, &e))?;
         client.init_transactions(self.options.request_timeout).map_err(|e| error::of(&what, &e))?;
         Ok(client)
     }

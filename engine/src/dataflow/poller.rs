@@ -89,7 +89,8 @@ pub async fn run(poller: Poller) {
             () = tokio::time::sleep(WAIT), if !reading || !control.has_room() => {}
             polled = source.poll(BATCH, BATCH_BYTES, WAIT), if reading && control.has_room() => match polled {
                 Ok(polled) => {
-                    if refused {
+                    // Nothing to read is no answer yet.
+                    if refused && !(polled.messages.is_empty() && polled.assigned.is_empty()) {
                         tracing::info!(flow = %name, "source answers again");
                         refused = false;
                         control.set_refused(None);
