@@ -192,7 +192,16 @@ impl Form<'_> {
             Kind::Number => text.parse().is_ok_and(|n: f64| n.is_finite() && n > 0.0),
             Kind::Duration => value::duration(&text).is_some(),
             Kind::Size => value::size(&text).is_some(),
-            Kind::Choice(words) => words.contains(&&*text),
+            // The words of other programs' settings come in capitals from the environment.
+            Kind::Choice(words) => match words.iter().find(|word| word.eq_ignore_ascii_case(&text)) {
+                Some(word) => {
+                    if let (Value::Scalar(scalar), true) = (&mut node.value, **word != *text) {
+                        scalar.text = (*word).to_owned();
+                    }
+                    true
+                }
+                None => false,
+            },
             Kind::Expression => {
                 let error = Expr::parse(&text).err();
                 return self.syntax(node, code::EXPRESSION, error);
