@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::program::Engine;
 
 /// How far a run is: what was emitted, answered, served and committed. It only grows.
-fn progress(data: &Path) -> usize {
+pub fn progress(data: &Path) -> usize {
     let lines = |name: &str| {
         std::fs::read(data.join("sim").join(name)).map_or(0, |text| text.iter().filter(|byte| **byte == b'\n').count())
     };

@@ -12,6 +12,9 @@
 //! - `settings`: every setting of a topology has its effect; each domain lists its own.
 //! - `together`: several topologies in one process.
 //! - `topics`: the topics of a run, while no program has them open.
+//! - `kafka`: the system on a real Kafka.
+//! - `independent`: the tables as another reader and another language see them.
+//! - `needs`: what a machine may lack.
 //! - `docs`: what the documentation shows is true.
 //! - `tidy`: rules of the code base that no compiler knows.
 #![allow(clippy::unwrap_used)]
@@ -23,8 +26,11 @@ mod docs;
 mod files;
 mod github;
 mod http;
+mod independent;
+mod kafka;
 mod made_up;
 mod model;
+mod needs;
 mod observe;
 mod odd;
 mod program;

@@ -13,11 +13,20 @@ pub fn topologies() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../topologies")
 }
 
+/// The folder of this build: a test is in `target/PROFILE/deps`.
+fn profile() -> PathBuf {
+    let test = std::env::current_exe().expect("the test's own path");
+    test.ancestors().nth(2).expect("a test is in target/PROFILE/deps").to_owned()
+}
+
+/// A folder that is kept between runs of the tests, for what takes long to get; `cargo clean` removes it.
+pub fn kept(name: &str) -> PathBuf {
+    profile().parent().expect("the target folder").join("tmp").join(name)
+}
+
 /// The program: `cargo test` builds it with these tests, as an example beside them (`examples/` next to `deps/`).
 fn binary() -> PathBuf {
-    let test = std::env::current_exe().expect("the test's own path");
-    let profile = test.ancestors().nth(2).expect("a test is in target/PROFILE/deps");
-    let program = profile.join("examples").join(format!("engine-under-test{}", std::env::consts::EXE_SUFFIX));
+    let program = profile().join("examples").join(format!("engine-under-test{}", std::env::consts::EXE_SUFFIX));
     assert!(
         program.exists(),
         "{} is not there: `cargo test` builds it, `--test system` alone does not",

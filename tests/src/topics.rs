@@ -1,4 +1,4 @@
-//! The topics of a run, while no program has them open.
+//! The topics of a run: the embedded ones while no program has them open, or a cluster's.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,14 +8,19 @@ use connectors::clock::SystemClock;
 use connectors::embedded;
 use connectors::log::{Log, Message, Record, TopicSpec};
 
-/// The topics in `data`.
-pub struct Topics(embedded::Log);
+/// Topics.
+pub struct Topics(Arc<dyn Log>);
 
 impl Topics {
-    /// Opens them.
+    /// Those in `data`.
     pub async fn open(data: &Path) -> Self {
         let clock = Arc::new(SystemClock::new(1.0));
-        Topics(embedded::Log::open(data.join("topics"), embedded::Options::default(), clock).await.unwrap())
+        Topics(Arc::new(embedded::Log::open(data.join("topics"), embedded::Options::default(), clock).await.unwrap()))
+    }
+
+    /// Those of `log`.
+    pub fn on(log: Arc<dyn Log>) -> Self {
+        Topics(log)
     }
 
     /// Every message of a topic.

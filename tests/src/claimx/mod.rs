@@ -1,7 +1,7 @@
 //! The ClaimX topology as a whole: the program runs it, and what it leaves is compared with what must be there.
 
 mod api;
-mod crash;
+pub mod crash;
 mod edit;
 mod odd;
 mod outside;
@@ -16,12 +16,13 @@ use crate::model::claimx::{Options, expect};
 use crate::model::compare;
 use crate::program::topologies;
 
-fn topology() -> PathBuf {
+/// The topology.
+pub fn topology() -> PathBuf {
     topologies().join("claimx.yaml")
 }
 
 /// Fails with what differs between the tables in `data` and what the account in `data` implies.
-async fn assert_tables_agree(data: &Path) {
+pub async fn assert_tables_agree(data: &Path) {
     let account = Account::read(&data.join("sim")).expect("an account");
     assert!(!account.emitted.is_empty() && !account.answers.is_empty(), "an empty account proves nothing");
     let differences = compare::folder(&expect(&account, &Options::default()), &data.join("tables"), 20).await.unwrap();
