@@ -20,7 +20,7 @@ pub struct Broker {
 impl Broker {
     /// Whether brokers can be started here; if not, what is missing.
     pub fn possible() -> Result<(), String> {
-        needs::command(&mut script("prepare", FIRST)).map(|_| ())
+        needs::command(&mut script("prepare", FIRST)).map(drop)
     }
 
     /// Starts one. Tests that run side by side have different slots, below 10.
