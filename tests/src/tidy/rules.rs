@@ -111,7 +111,7 @@ const SETS: &[(&str, &str)] = &[
     ("connectors/src/embedded/writer.rs", "the partitions of one transaction"),
     ("connectors/src/memory.rs", "a double of tests"),
     ("engine/src/dataflow/ledger.rs", "the open messages: the flow's byte budget"),
-    ("engine/src/expr/functions/list.rs", "the elements of one list of one message"),
+    ("engine/expr/src/functions/list.rs", "the elements of one list of one message"),
     ("engine/src/sim/emission.rs", "the rows that a simulation implies"),
     ("engine/src/sim/eval.rs", "the attempts that a simulation has answered"),
     ("engine/src/stage/dedup.rs", "the keys of one window"),
