@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use engine::plan::Plan;
 use engine::run::choose;
+use engine::run::together::clashes;
 use engine::topology::{Environment, load};
 
 use crate::made_up::{Folder, absent, tables, topology};
+use crate::program::topologies;
 
 fn rows(expected: &[(&str, u64)]) -> Vec<(String, u64)> {
     expected.iter().map(|(name, rows)| ((*name).to_owned(), *rows)).collect()
@@ -154,26 +157,39 @@ fn each_topology_has_its_own_simulation() {
 /// Scripts that start the workers of the program before this one go on working.
 #[test]
 fn the_names_of_the_workers_before_are_aliases() {
-    let file = crate::program::topologies().join("claimx.yaml");
-    let plan = match load(&file, &Environment::default(), Path::new("data")) {
+    let plan = |name: &str| match load(&topologies().join(name), &Environment::default(), Path::new("data")) {
         Ok(loaded) => loaded.plan,
         Err(problems) => panic!("{}", problems.render()),
     };
-    let all: Vec<&str> = plan.flows.iter().map(|f| f.name.as_str()).collect();
+    let plans = [plan("claimx.yaml"), plan("xact.yaml")];
+    let plans: Vec<&Plan> = plans.iter().collect();
+    assert_eq!(clashes(&plans), Vec::<String>::new(), "they run in one process");
+    let whole = |plan: &Plan| plan.flows.iter().map(|f| format!("{}/{}", plan.name, f.name)).collect::<Vec<_>>();
+    let (claimx, xact) = (whole(plans[0]), whole(plans[1]));
+    let one = |name: &str| vec![name.to_owned()];
     for (worker, flows) in [
-        ("claimx-ingester", &["ingester"][..]),
-        ("claimx-delta-writer", &["ingester"]),
-        ("claimx-delta-retry", &["ingester"]),
-        ("claimx-enricher", &["enricher"]),
-        ("claimx-entity-writer", &["enricher"]),
-        ("claimx-downloader", &["downloader"]),
-        ("claimx-uploader", &["uploader"]),
-        ("claimx-result-processor", &["results"]),
-        ("everything", &all),
+        ("claimx-ingester", one("claimx/ingester")),
+        ("claimx-delta-writer", one("claimx/ingester")),
+        ("claimx-delta-retry", one("claimx/ingester")),
+        ("claimx-enricher", one("claimx/enricher")),
+        ("claimx-entity-writer", one("claimx/enricher")),
+        ("claimx-downloader", one("claimx/downloader")),
+        ("claimx-uploader", one("claimx/uploader")),
+        ("claimx-result-processor", one("claimx/results")),
+        ("xact-event-ingester", one("xact/ingester")),
+        ("xact-local-ingester", one("xact/ingester")),
+        ("xact-delta-writer", one("xact/ingester")),
+        ("xact-delta-retry", one("xact/ingester")),
+        ("xact-download", one("xact/downloader")),
+        ("xact-upload", one("xact/uploader")),
+        ("xact-result-processor", one("xact/results")),
+        ("claimx", claimx.clone()),
+        ("all", xact.clone()),
+        ("everything", [claimx, xact].concat()),
     ] {
-        let chosen = choose(&[&plan], &[worker.to_owned()]).unwrap().remove(0);
-        let names: Vec<&str> = chosen.into_iter().map(|index| plan.flows[index].name.as_str()).collect();
-        assert_eq!(names, flows, "{worker}");
+        let chosen = choose(&plans, &[worker.to_owned()]).unwrap();
+        let name = |plan: &Plan, index: usize| format!("{}/{}", plan.name, plan.flows[index].name);
+        let each = plans.iter().zip(chosen).flat_map(|(plan, chosen)| chosen.into_iter().map(|i| name(plan, i)));
+        assert_eq!(each.collect::<Vec<_>>(), flows, "{worker}");
     }
-    assert!(choose(&[&plan], &["all".to_owned()]).is_err(), "`all` has always meant the other domain");
 }
