@@ -15,8 +15,8 @@ use connectors::conformance;
 use connectors::kafka::{Log, Options, Security};
 
 use self::broker::Broker;
-use crate::crash::progress;
 use crate::claimx::{assert_tables_agree, topology};
+use crate::crash::progress;
 use crate::needs;
 use crate::program::{Ended, Engine, files};
 use crate::topics::Topics;

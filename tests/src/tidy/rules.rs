@@ -110,6 +110,7 @@ const SETS: &[(&str, &str)] = &[
     ("connectors/src/embedded/store.rs", "the topics"),
     ("connectors/src/embedded/writer.rs", "the partitions of one transaction"),
     ("connectors/src/memory.rs", "a double of tests"),
+    ("engine/src/dataflow/chunk.rs", "the keys of one commit: the sink's flush limits"),
     ("engine/src/dataflow/ledger.rs", "the open messages: the flow's byte budget"),
     ("engine/expr/src/functions/list.rs", "the elements of one list of one message"),
     ("engine/src/sim/emission.rs", "the rows that a simulation implies"),
