@@ -50,6 +50,8 @@ pub async fn assert_files_agree(data: &Path, account: &Account) {
         let file = served[link.as_str()];
         assert_eq!((file.bytes, &file.sha256), (i64::try_from(bytes.len()).unwrap(), &sha256(&bytes)), "{path}");
     }
+    // What an upload was writing when it was killed is no file yet, and goes after a day.
+    stored.retain(|path, _| !path.starts_with(".partial/"));
     assert!(stored.is_empty(), "files without a row: {:?}", stored.keys());
 }
 
@@ -90,8 +92,10 @@ async fn run(seed: u64, workers: usize) {
     let account = assert_tables_agree(data).await;
     assert_files_agree(data, &account).await;
     assert_conserved(data, &account).await;
-    let spooled = files(&data.join("spool"));
-    assert!(spooled.is_empty(), "files left in the spool: {:?}", spooled.keys());
+    for folder in ["spool", "files/.partial"] {
+        let left = files(&data.join(folder));
+        assert!(left.is_empty(), "left in {folder}: {:?}", left.keys());
+    }
 
     // Again: everything is there, so nothing happens.
     let before = files(data);
