@@ -83,7 +83,7 @@ mod tests {
         }
 
         #[test]
-        fn a_wish_is_met_exactly_or_not_at_all(asked in 0u64..100, cap in 0u64..100, random: u64) {
+        fn a_wish_is_met_in_full_or_not_at_all(asked in 0u64..100, cap in 0u64..100, random: u64) {
             let backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(cap), retries: 1 };
             let asked = Duration::from_secs(asked);
             prop_assert_eq!(backoff.next(0, Some(asked), random), (asked <= backoff.cap).then_some(asked));
