@@ -19,7 +19,7 @@ use crate::run::{self, Embedded, Local, Options, Run};
 use crate::stage::Document;
 
 /// The most instants that one step visits: more means that something is tried for ever.
-const MOST_INSTANTS: usize = 100_000;
+const MOST_INSTANTS: usize = 10_000;
 
 /// Flows that run.
 pub struct Life {
