@@ -88,34 +88,55 @@ fn a_request_that_nobody_thought_of_fails_its_case() {
 fn what_is_wrong_with_a_file_is_shown_at_its_place() {
     let good = &blocks()[2];
     let cases = [
-        ("language: 1", "language: 2", "3", "does not fit here"),
-        ("steps:", "stepps:", "11", "did you mean `steps`?"),
-        ("calls: {api:", "calls: {apy:", "14", "did you mean `api`?"),
+        ("language: 1", "language: 2", "does not fit here"),
+        ("steps:", "stepps:", "did you mean `steps`?"),
+        ("calls: {api:", "calls: {apy:", "did you mean `api`?"),
         (
             "rows: {orders: [{order_id: 1, customer_name",
             "rows: {orders: [{order_id: 1, customer_nam",
-            "13",
             "did you mean `customer_name`?",
         ),
         (
             "rows: {orders: [{order_id: 1, customer_name",
             "rows: {order: [{order_id: 1, customer_name",
-            "13",
             "did you mean `orders`?",
         ),
-        ("- send: {orders:", "- send: {ordres:", "12", "there is no topic `ordres`"),
-        ("advance: 5m", "advance: soon", "21", "the clock does not move so"),
-        ("restart: crash", "restart: crush", "22", "did you mean `crash`?"),
-        ("{$like:", "{$lik:", "32", "did you mean `$like`?"),
-        ("topology: shop.yaml", "topology: shops.yaml", "3", "cannot read"),
-        ("outcomes: {orders:", "outcomes: {order:", "20", "there is no flow `order`"),
-        ("- {get: \"/customers/{id}\"", "- {get: \"customers/{id}\"", "6", "is no path"),
+        ("- send: {orders:", "- send: {ordres:", "there is no topic `ordres`"),
+        ("advance: 5m", "advance: soon", "the clock does not move so"),
+        ("restart: crash", "restart: crush", "did you mean `crash`?"),
+        ("{$like:", "{$lik:", "did you mean `$like`?"),
+        ("topology: shop.yaml", "topology: shops.yaml", "cannot read"),
+        ("outcomes: {orders:", "outcomes: {order:", "there is no flow `order`"),
+        ("- {get: \"/customers/{id}\"", "- {get: \"customers/{id}\"", "is no path"),
     ];
-    for (from, to, line, says) in cases {
-        let (report, shown) = shop(&good.replacen(from, to, 1));
+    for (from, to, says) in cases {
+        let test = good.replacen(from, to, 1);
+        let line = test.split(to).next().unwrap().lines().count().max(1);
+        let (report, shown) = shop(&test);
         assert!(!report.broken.is_empty(), "{to}");
         assert!(shown.contains(says), "{to}: {shown}");
-        let line = if from == "language: 1" { "2" } else { line };
-        assert!(shown.contains(&format!("shop.test.yaml:{line}:")), "{to}: {shown}");
+        assert!(shown.contains(&format!("shop.test.yaml:{line}:")), "{to}: line {line}: {shown}");
     }
+}
+
+#[test]
+fn every_key_of_a_test_file_is_in_its_reference() {
+    fn keys(schema: &serde_json::Value, into: &mut std::collections::BTreeSet<String>) {
+        if let Some(properties) = schema.get("properties").and_then(|p| p.as_object()) {
+            into.extend(properties.keys().cloned());
+        }
+        match schema {
+            serde_json::Value::Object(members) => members.values().for_each(|value| keys(value, into)),
+            serde_json::Value::Array(items) => items.iter().for_each(|value| keys(value, into)),
+            _ => {}
+        }
+    }
+    let mut all = std::collections::BTreeSet::new();
+    keys(&engine::topology::schema::schema_of(&engine::testing::language::SUITE, "Test"), &mut all);
+    assert!(all.len() > 40, "{} keys", all.len());
+    let page = std::fs::read_to_string(root().join("docs/testing.md")).unwrap();
+    let words: std::collections::BTreeSet<&str> =
+        page.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).collect();
+    let missing: Vec<_> = all.iter().filter(|key| !words.contains(key.as_str())).collect();
+    assert!(missing.is_empty(), "docs/testing.md does not name {missing:?}");
 }

@@ -13,6 +13,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::expr::number::is_json_number;
 use crate::topology::node::{Node, Value as Tree};
 use crate::topology::{Diagnostic, Source, code};
 
@@ -57,7 +58,7 @@ pub fn json_text(node: &Node) -> String {
         Tree::Null | Tree::Unset => "null".to_owned(),
         Tree::Scalar(scalar) => match scalar.text.as_str() {
             text @ ("true" | "false") if scalar.plain => text.to_owned(),
-            text if scalar.plain && crate::expr::number::is_json_number(text) => text.to_owned(),
+            text if scalar.plain && is_json_number(text) => text.to_owned(),
             text => quoted(text),
         },
         Tree::List(items) => format!("[{}]", items.iter().map(json_text).collect::<Vec<_>>().join(",")),
