@@ -186,13 +186,14 @@ mod tests {
     fn each_record_needs_one_of_its_own() {
         let (a, b, ab) = (json!({"x": 1}), json!({"y": 2}), json!({"x": 1, "y": 2}));
         let none: [&str; 0] = [];
+        let (only_a, both, twice) = ([a.clone()], [a.clone(), b.clone()], [a.clone(), a.clone()]);
         // The general one must not take the record that only it leaves to the other.
         assert_eq!(messages(Mode::Only, &[a.clone(), ab.clone()], &[ab.clone(), json!({"x": 1, "y": 3})]), none);
-        assert_eq!(messages(Mode::Only, &[a.clone(), a.clone()], &[a.clone()]), ["a row is missing: {x: 1}"]);
-        assert_eq!(messages(Mode::Only, &[a.clone()], &[a.clone(), b.clone()]), [r#"a row is not expected: {"y":2}"#]);
-        assert_eq!(messages(Mode::Some, &[a.clone()], &[a.clone(), b.clone()]), none);
-        assert_eq!(messages(Mode::Whole, &[a.clone()], &[ab.clone()]), ["a row differs"]);
-        assert_eq!(messages(Mode::Ordered, &[a.clone(), b.clone()], &[b.clone(), a.clone()]).len(), 2);
+        assert_eq!(messages(Mode::Only, &twice, &only_a), ["a row is missing: {x: 1}"]);
+        assert_eq!(messages(Mode::Only, &only_a, &both), [r#"a row is not expected: {"y":2}"#]);
+        assert_eq!(messages(Mode::Some, &only_a, &both), none);
+        assert_eq!(messages(Mode::Whole, &only_a, &[ab]), ["a row differs"]);
+        assert_eq!(messages(Mode::Ordered, &both, &[b, a.clone()]).len(), 2);
         assert_eq!(messages(Mode::Count(2), &[], &[a]), ["a row: 2 expected, 1 are there"]);
     }
 
