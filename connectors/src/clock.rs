@@ -1,7 +1,10 @@
 //! Time as a dependency: the wall clock, a wall clock whose delays are scaled, and a clock that tests move by hand.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -50,41 +53,104 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until a test moves it.
+/// A clock that stands still until a test moves it. Clones are the same clock. It knows who sleeps, and until when.
 #[derive(Clone, Debug, Default)]
 pub struct ManualClock {
-    now: Arc<AtomicI64>,
-    moved: Arc<tokio::sync::Notify>,
+    shared: Arc<Hands>,
+}
+
+#[derive(Debug, Default)]
+struct Hands {
+    now: AtomicI64,
+    sleepers: Mutex<Sleepers>,
+}
+
+#[derive(Debug, Default)]
+struct Sleepers {
+    next: u64,
+    due: BTreeMap<(Micros, u64), Waker>,
+}
+
+impl Hands {
+    fn sleepers(&self) -> MutexGuard<'_, Sleepers> {
+        self.sleepers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl ManualClock {
     /// A clock that shows `now`.
     pub fn at(now: Micros) -> Self {
-        ManualClock { now: Arc::new(AtomicI64::new(now)), moved: Arc::default() }
+        let clock = ManualClock::default();
+        clock.shared.now.store(now, Ordering::SeqCst);
+        clock
     }
 
     /// Moves the clock forward and wakes every sleeper that is due.
     pub fn advance(&self, by: Duration) {
-        self.now.fetch_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX), Ordering::SeqCst);
-        self.moved.notify_waiters();
+        self.set(self.now().saturating_add(micros(by)));
+    }
+
+    /// Moves the clock to `now`, never back, and wakes every sleeper that is due.
+    pub fn set(&self, now: Micros) {
+        let mut sleepers = self.shared.sleepers();
+        self.shared.now.fetch_max(now, Ordering::SeqCst);
+        let later = sleepers.due.split_off(&(now.saturating_add(1), 0));
+        let due = std::mem::replace(&mut sleepers.due, later);
+        drop(sleepers);
+        due.into_values().for_each(Waker::wake);
+    }
+
+    /// When the first sleeper is due; `None` if nobody sleeps.
+    pub fn next_due(&self) -> Option<Micros> {
+        self.shared.sleepers().due.first_key_value().map(|((due, _), _)| *due)
+    }
+}
+
+fn micros(duration: Duration) -> Micros {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// A sleep on a [`ManualClock`]; it is forgotten when dropped.
+struct Sleep<'c> {
+    hands: &'c Hands,
+    due: Micros,
+    id: Option<u64>,
+}
+
+impl Future for Sleep<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut sleepers = self.hands.sleepers();
+        if self.hands.now.load(Ordering::SeqCst) >= self.due {
+            return Poll::Ready(());
+        }
+        let id = self.id.unwrap_or(sleepers.next);
+        sleepers.next = sleepers.next.max(id + 1);
+        sleepers.due.insert((self.due, id), context.waker().clone());
+        drop(sleepers);
+        self.id = Some(id);
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.hands.sleepers().due.remove(&(self.due, id));
+        }
     }
 }
 
 #[async_trait]
 impl Clock for ManualClock {
     fn now(&self) -> Micros {
-        self.now.load(Ordering::SeqCst)
+        self.shared.now.load(Ordering::SeqCst)
     }
 
     async fn sleep(&self, duration: Duration) {
-        let due = self.now() + i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-        loop {
-            let moved = self.moved.notified();
-            if self.now() >= due {
-                return;
-            }
-            moved.await;
-        }
+        let due = self.now().saturating_add(micros(duration));
+        Sleep { hands: &self.shared, due, id: None }.await;
     }
 }
 
@@ -103,7 +169,17 @@ mod tests {
         clock.advance(Duration::from_secs(1));
         tokio::task::yield_now().await;
         assert!(!sleeper.is_finished());
+        assert_eq!(clock.next_due(), Some(2_000_000));
         clock.advance(Duration::from_secs(1));
         sleeper.await.expect("the sleeper ends");
+        assert_eq!(clock.next_due(), None);
+    }
+
+    #[tokio::test]
+    async fn a_sleep_that_is_given_up_is_not_waited_for() {
+        let clock = ManualClock::at(5);
+        let given_up = tokio::time::timeout(Duration::ZERO, clock.sleep(Duration::from_secs(1))).await;
+        assert!(given_up.is_err());
+        assert_eq!(clock.next_due(), None);
     }
 }

@@ -60,6 +60,11 @@ impl Table {
         self.lock().refusals.push_back(error);
     }
 
+    /// All rows, by key: a cell for each column.
+    pub fn rows(&self) -> Vec<Vec<Cell>> {
+        self.lock().rows.values().cloned().collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,7 +2,8 @@
 //!
 //! A topology is a YAML file. [`topology`] reads and checks it, [`plan`] is what it compiles to, [`run`] connects and starts
 //! it, [`dataflow`] is how it runs. [`expr`] is the language of its expressions, [`stage`] what happens to a document,
-//! [`policy`] what happens to failures. [`sim`] plays the outside, [`observe`] shows what goes on, [`cli`] is the program.
+//! [`policy`] what happens to failures. [`sim`] plays the outside, [`testing`] runs tests of topologies, [`observe`] shows what
+//! goes on, [`cli`] is the program.
 
 mod allocator;
 pub mod cli;
@@ -13,6 +14,7 @@ pub mod policy;
 pub mod run;
 pub mod sim;
 pub mod stage;
+pub mod testing;
 pub mod topology;
 
 pub use expr;

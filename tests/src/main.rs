@@ -11,6 +11,7 @@
 //! - `observe`: what a running program shows of itself.
 //! - `settings`: every setting of a topology has its effect; each domain lists its own.
 //! - `together`: several topologies in one process.
+//! - `suites`: the tests of topologies hold, and say what does not.
 //! - `topics`: the topics of a run, while no program has them open.
 //! - `kafka`: the system on a real Kafka.
 //! - `independent`: the tables as another reader and another language see them.
@@ -35,6 +36,7 @@ mod observe;
 mod odd;
 mod program;
 mod settings;
+mod suites;
 mod tidy;
 mod together;
 mod topics;

@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use futures::StreamExt as _;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use url::Url;
 
-use super::address::{Lookup, NotPublic, PublicOnly, System};
+use super::address::{Lookup, System};
 use super::types::{HEAD, essence};
+use super::web::{Answer, Web, Wire};
 use super::{Checked, Options, Types, Urls, sniff};
 use crate::clock::{Clock, Micros};
-use crate::http::{cause, retry_after};
+use crate::http::retry_after;
 use crate::redact::{brief, redact};
 use crate::spool::Spool;
 use crate::{Category, Error, Result};
@@ -51,10 +53,7 @@ struct Shared {
     idle_timeout: Duration,
     redirects: usize,
     places: Semaphore,
-    /// Connects to public addresses only.
-    public: reqwest::Client,
-    /// Connects to the addresses of the local network that are allowed by name and port; not there if none is.
-    local: Option<reqwest::Client>,
+    web: Arc<dyn Web>,
     clock: Arc<dyn Clock>,
 }
 
@@ -66,24 +65,23 @@ impl Downloader {
 
     /// A downloader that asks `lookup` for the addresses of public names.
     pub fn resolving(options: &Options, lookup: Arc<dyn Lookup>, clock: Arc<dyn Clock>) -> Result<Self> {
-        let urls = Urls::new(&options.allow, &options.allow_local);
-        let build = |builder: reqwest::ClientBuilder| {
-            builder.build().map_err(|e| Error::permanent(format!("no HTTP client for downloads: {}", cause(&e))))
-        };
-        let local = urls.has_local().then(|| build(client(options))).transpose()?;
-        Ok(Downloader {
+        Ok(Downloader::over(Arc::new(Wire::new(options, lookup)?), options, clock))
+    }
+
+    /// A downloader that asks `web`, which is told checked URLs only.
+    pub fn over(web: Arc<dyn Web>, options: &Options, clock: Arc<dyn Clock>) -> Self {
+        Downloader {
             shared: Arc::new(Shared {
                 types: options.types.clone(),
                 max_size: options.max_size,
                 idle_timeout: options.idle_timeout,
                 redirects: options.redirects,
                 places: Semaphore::new(options.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
-                public: build(client(options).dns_resolver(Arc::new(PublicOnly(lookup))))?,
-                local,
-                urls,
+                web,
+                urls: Urls::new(&options.allow, &options.allow_local),
                 clock,
             }),
-        })
+        }
     }
 
     /// Checks `url` as [`Downloader::fetch`] does, without asking anybody.
@@ -116,26 +114,15 @@ impl Downloader {
     }
 }
 
-fn client(options: &Options) -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .no_gzip()
-        .referer(false)
-        .connect_timeout(options.idle_timeout.min(Duration::from_secs(10)))
-        .pool_max_idle_per_host(options.concurrency)
-        .user_agent(concat!("engine/", env!("CARGO_PKG_VERSION")))
-}
-
 impl Shared {
     /// Asks for a file and follows redirects, each one checked, until an answer is a 200.
-    async fn follow(&self, mut checked: Checked) -> Result<(reqwest::Response, Url)> {
+    async fn follow(&self, mut checked: Checked) -> Result<(Answer, Url)> {
         let mut last = None;
         for _ in 0..=self.redirects {
             let answer = self.ask(&checked).await?;
-            let status = answer.status().as_u16();
+            let status = answer.status;
             last = Some(status);
-            let location = answer.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+            let location = answer.headers.get(LOCATION).and_then(|location| location.to_str().ok());
             match (status, location) {
                 (200, _) => return Ok((answer, checked.url)),
                 (301 | 302 | 303 | 307 | 308, Some(location)) => {
@@ -152,40 +139,24 @@ impl Shared {
         Err(Error { status: last, ..Error::permanent(message) })
     }
 
-    async fn ask(&self, checked: &Checked) -> Result<reqwest::Response> {
+    async fn ask(&self, checked: &Checked) -> Result<Answer> {
         let shown = brief(checked.url.as_str());
-        let client = match (checked.local, &self.local) {
-            (true, Some(local)) => local,
-            _ => &self.public,
-        };
-        // The bytes of the file, not a compressed form of them: length and checksum are those of the file.
-        let call = client.get(checked.url.clone()).header(ACCEPT_ENCODING, "identity").send();
         let silent = |_| Error::transient(format!("{shown}: no answer within {:?}", self.idle_timeout));
-        timeout(self.idle_timeout, call).await.map_err(silent)?.map_err(|e| {
-            let e = e.without_url();
-            match not_public(&e) {
-                Some(inside) => Error::permanent(format!("{shown}: the host is refused: {inside}"))
-                    .hint("if it is meant to be inside, name it with its port in the connection's local addresses"),
-                None if e.is_connect() => Error::transient(format!("{shown}: cannot connect: {}", cause(&e))),
-                None => Error::transient(format!("{shown}: no answer: {}", cause(&e))),
-            }
-        })
+        let answer = timeout(self.idle_timeout, self.web.get(checked)).await.map_err(silent)?;
+        answer.map_err(|error| named(&shown, error))
     }
 
     /// Streams the file of `answer` to the spool.
     async fn receive(
         &self,
-        mut answer: reqwest::Response,
+        mut answer: Answer,
         shown: &str,
         extension: Option<String>,
         spool: &dyn Spool,
         path: &str,
     ) -> Result<Downloaded> {
-        let named = |mut error: Error| {
-            error.message = format!("{shown}: {}", error.message);
-            error
-        };
-        let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
+        let named = |error: Error| named(shown, error);
+        let header = |name| answer.headers.get(name).and_then(|value| value.to_str().ok());
         let content_type = header(CONTENT_TYPE).map(essence).filter(|essence| !essence.is_empty());
         let settled = self.types.check_content_type(extension.as_deref(), content_type.as_deref()).map_err(named)?;
         let promised = header(CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
@@ -231,12 +202,9 @@ impl Shared {
         })
     }
 
-    async fn next(&self, answer: &mut reqwest::Response, shown: &str) -> Result<Option<Bytes>> {
-        match timeout(self.idle_timeout, answer.chunk()).await {
-            Ok(Ok(chunk)) => Ok(chunk),
-            Ok(Err(e)) => {
-                Err(Error::transient(format!("{shown}: the download broke off: {}", cause(&e.without_url()))))
-            }
+    async fn next(&self, answer: &mut Answer, shown: &str) -> Result<Option<Bytes>> {
+        match timeout(self.idle_timeout, answer.body.next()).await {
+            Ok(chunk) => chunk.transpose().map_err(|error| named(shown, error)),
             Err(_) => Err(Error::transient(format!("{shown}: nothing came for {:?}", self.idle_timeout))),
         }
     }
@@ -248,29 +216,26 @@ impl Shared {
 }
 
 /// The failure that an answer other than 200 stands for.
-fn refused(url: &Url, answer: &reqwest::Response, now: Micros) -> Error {
-    let status = answer.status();
-    let category = match status.as_u16() {
+fn refused(url: &Url, answer: &Answer, now: Micros) -> Error {
+    let category = match answer.status {
         401 => Category::Auth,
         429 | 500..=599 => Category::Transient,
         400..=499 => Category::Permanent,
         _ => Category::Unknown,
     };
-    let mut error = Error::new(category, format!("{}: answered {status}", brief(url.as_str())));
-    error.status = Some(status.as_u16());
-    error.retry_after = retry_after(answer.headers(), now);
+    let mut error = Error::new(category, format!("{}: answered {}", brief(url.as_str()), status_name(answer.status)));
+    error.status = Some(answer.status);
+    error.retry_after = retry_after(&answer.headers, now);
     error
 }
 
-fn not_public(error: &reqwest::Error) -> Option<NotPublic> {
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        if let Some(inside) = error.downcast_ref::<NotPublic>() {
-            return Some(*inside);
-        }
-        source = error.source();
-    }
-    None
+fn status_name(status: u16) -> String {
+    reqwest::StatusCode::from_u16(status).map_or_else(|_| status.to_string(), |status| status.to_string())
+}
+
+fn named(shown: &str, mut error: Error) -> Error {
+    error.message = format!("{shown}: {}", error.message);
+    error
 }
 
 #[cfg(test)]

@@ -16,12 +16,14 @@ pub mod address;
 mod fetch;
 mod types;
 mod urls;
+mod web;
 
 use std::time::Duration;
 
 pub use fetch::{Downloaded, Downloader};
 pub use types::{Types, sniff};
 pub use urls::{Checked, Urls};
+pub use web::{Answer, Web};
 
 /// Where files may come from and what they may be.
 #[derive(Clone, Debug)]

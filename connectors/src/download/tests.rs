@@ -107,7 +107,7 @@ async fn every_way_to_misbehave_has_its_category_and_leaves_no_file() {
             Some(307),
         ),
         ("redirect to a file", patient, answer(301, &[("location", "file:///etc/passwd")], b""), Permanent, Some(301)),
-        ("redirect to itself", patient, answer(302, &[("location", "/a.pdf")], b""), Permanent, None),
+        ("redirect to itself", patient, answer(302, &[("location", "/a.pdf")], b""), Permanent, Some(302)),
     ];
     for (name, idle_timeout, pieces, category, status) in cases {
         let (result, spool) = fetch(idle_timeout, pieces).await;

@@ -42,11 +42,6 @@ impl Urls {
         Urls { allow: lower(allow), allow_local: lower(allow_local) }
     }
 
-    /// Whether any address of the local network is allowed.
-    pub fn has_local(&self) -> bool {
-        !self.allow_local.is_empty()
-    }
-
     /// Checks `text`. What is refused is a permanent error that says why.
     pub fn check(&self, text: &str) -> Result<Checked> {
         let refuse = |why: &str| Error::permanent(format!("the URL {} is refused: {why}", brief(text)));

@@ -130,6 +130,11 @@ impl<S: Store> Log<S> {
         Log { inner: Arc::new(Inner { store, groups: Mutex::default(), clock, turn: AtomicU64::new(0) }) }
     }
 
+    /// Lets every poll ask its gate again: what gates look at, such as a clock, has changed.
+    pub fn wake(&self) {
+        self.inner.store.catalogue().signal();
+    }
+
     /// The store.
     pub(crate) fn store(&self) -> &S {
         &self.inner.store

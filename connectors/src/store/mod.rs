@@ -230,6 +230,35 @@ impl Store {
         }
     }
 
+    /// The paths of all files, sorted; of an object store only.
+    pub async fn list(&self) -> Result<Vec<String>> {
+        use futures::TryStreamExt as _;
+        let Place::Objects { store, prefix } = &self.place else {
+            return Err(Error::permanent("the files of a folder are not listed"));
+        };
+        let listed: Vec<_> = store.list(Some(prefix)).try_collect().await.map_err(|e| self.failed("list", "", &e))?;
+        let below = |path: &Path| match path.prefix_match(prefix) {
+            Some(parts) => parts.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>().join("/"),
+            None => path.to_string(),
+        };
+        let mut paths: Vec<String> = listed.iter().map(|found| below(&found.location)).collect();
+        paths.sort();
+        Ok(paths)
+    }
+
+    /// The whole content of the file at `path`, of an object store only; `None` if it is not there.
+    pub async fn read(&self, path: &str) -> Result<Option<Bytes>> {
+        check_path(path)?;
+        let Place::Objects { store, prefix } = &self.place else {
+            return Err(Error::permanent("the files of a folder are not read"));
+        };
+        match store.get(&self.path(prefix, path)?).await {
+            Ok(found) => Ok(Some(found.bytes().await.map_err(|e| self.failed("read", path, &e))?)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(self.failed("read", path, &e)),
+        }
+    }
+
     /// How many files it holds.
     pub async fn count(&self) -> Result<u64> {
         use futures::TryStreamExt as _;

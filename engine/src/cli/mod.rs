@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 mod query;
 mod run;
 mod sim;
+mod test;
 mod topics;
 mod validate;
 
@@ -21,8 +22,9 @@ struct Cli {
     #[command(subcommand)]
     verb: Verb,
     /// How much is logged: error, warning, info, debug, in upper or lower case, or a filter such as `engine=debug`
-    #[arg(long, global = true, default_value = "info", value_name = "LEVEL")]
-    log_level: String,
+    /// [default: info; for tests, in which failures are meant, off]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -31,6 +33,8 @@ enum Verb {
     Run(run::Args),
     /// Check a topology without a connection
     Validate(validate::Args),
+    /// Run the tests of topologies
+    Test(test::Args),
     /// Serve a simulation alone
     Sim(sim::Args),
     /// Show topics, their partitions and the groups' positions
@@ -95,6 +99,8 @@ pub fn main() -> ExitCode {
         match cli.verb {
             Verb::Run(args) => run::run(args, environment).await,
             Verb::Validate(args) => validate::run(&args, &environment),
+            // Its runs have runtimes of their own.
+            Verb::Test(args) => tokio::task::block_in_place(|| test::run(&args)),
             Verb::Sim(args) => sim::run(args).await,
             Verb::Topics(args) => topics::list(args, environment).await,
             Verb::Produce(args) => topics::produce(args, environment).await,
@@ -113,8 +119,9 @@ pub fn main() -> ExitCode {
 
 /// Begins logging. Only a run writes files, and where nobody asked for them it goes on without those that it cannot write.
 fn logs(cli: &Cli, environment: &Environment) -> Result<Logging, Failed> {
+    let usual = if matches!(cli.verb, Verb::Test(_)) { "off" } else { "info" };
     let mut options = logs::Options {
-        level: cli.log_level.clone(),
+        level: cli.log_level.clone().unwrap_or_else(|| usual.to_owned()),
         json_logs: environment.get("JSON_LOGS").map(str::to_owned),
         folder: None,
     };

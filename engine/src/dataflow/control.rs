@@ -148,6 +148,19 @@ impl Control {
         self.in_flight.load(Ordering::SeqCst)
     }
 
+    /// Returns when there is room again, or the flow was asked to end.
+    pub async fn wait_room(&self) {
+        loop {
+            let mut room = std::pin::pin!(self.room.notified());
+            // Enabled before looking: what leaves in between is not missed.
+            room.as_mut().enable();
+            if self.has_room() || self.is_stopped() {
+                return;
+            }
+            room.await;
+        }
+    }
+
     /// Whether another message may enter.
     pub fn has_room(&self) -> bool {
         self.in_flight() < self.budget()

@@ -21,6 +21,7 @@ use super::control::{Control, Stats};
 use super::emit::{Blocks, RowBlock, SendBlock, Update, emit, emit_outcomes};
 use super::epochs::Epochs;
 use super::ledger::{Book, ledger};
+use super::observe::Observer;
 use super::operators::{Setting, Surroundings, apply, read, run};
 use super::source::{Feed, Wake, source};
 use super::table_sink::{Progress, table_sink};
@@ -67,6 +68,8 @@ pub struct Connected {
     pub seen: IndexMap<Arc<str>, Seen>,
     /// Time and presence.
     pub surroundings: Surroundings,
+    /// Sees what happens, for a test; only with one worker.
+    pub observer: Option<Arc<Observer>>,
 }
 
 /// A flow that runs in threads of its own.
@@ -79,6 +82,8 @@ pub struct Running {
     pub stats: Arc<Stats>,
     /// What its `aggregate` stages show, by name.
     pub views: IndexMap<Arc<str>, View>,
+    /// Sees what happens, for a test.
+    pub observer: Option<Arc<Observer>>,
     worker: std::thread::JoinHandle<Result<(), String>>,
     poller: tokio::task::JoinHandle<()>,
 }
@@ -121,9 +126,10 @@ struct Shared {
     control: Arc<Control>,
     stats: Arc<Stats>,
     runtime: Handle,
+    observer: Option<Arc<Observer>>,
 }
 
-/// Starts `flow` of `topology` on `workers` threads. Must be called within a tokio runtime with several threads.
+/// Starts `flow` of `topology` on `workers` threads. Must be called within a tokio runtime.
 pub fn start(topology: &str, flow: plan::Flow, connected: Connected, workers: usize) -> Result<Running, String> {
     let name = flow.name.clone();
     let clock = connected.surroundings.clock.clone();
@@ -168,6 +174,7 @@ pub fn start(topology: &str, flow: plan::Flow, connected: Connected, workers: us
         control: control.clone(),
         stats: stats.clone(),
         runtime: Handle::current(),
+        observer: connected.observer.clone(),
         plan: flow,
     });
     let poller = tokio::spawn(
@@ -200,12 +207,15 @@ pub fn start(topology: &str, flow: plan::Flow, connected: Connected, workers: us
         })
         .map_err(|e| format!("flow {name}: no thread for it: {e}"))?;
     span.in_scope(|| tracing::info!(workers, "started"));
-    Ok(Running { name, control, stats, views, worker, poller })
+    Ok(Running { name, control, stats, views, observer: connected.observer, worker, poller })
 }
 
 /// One worker: builds the dataflow and steps it until it is complete, or until the flow cannot go on.
 fn work(worker: &mut Worker, shared: &Shared) {
-    let _panics = Panics(&shared.control);
+    let _panics = Panics(shared);
+    if let Some(observer) = &shared.observer {
+        observer.watch(worker);
+    }
     let _runtime = shared.runtime.enter();
     let durable = probe::Handle::new();
     worker.dataflow::<Epoch, _, _>(|scope| build(scope, shared, &durable));
@@ -213,6 +223,12 @@ fn work(worker: &mut Worker, shared: &Shared) {
     let commits = if worker.index() == 0 { lock(&shared.commits) } else { None };
     // The committer stands outside the dataflow: inside the source it would miss the last epochs, because a dataflow
     // without capabilities is retired.
+    let step = || {
+        if let Some(observer) = &shared.observer {
+            observer.step();
+        }
+    };
+    step();
     while worker.step_or_park(Some(Duration::from_millis(20))) {
         shared.control.beat(worker.index(), shared.clock.now());
         if let Some(commits) = &commits {
@@ -226,6 +242,7 @@ fn work(worker: &mut Worker, shared: &Shared) {
             }
             return;
         }
+        step();
     }
     if let Some(commits) = &commits {
         commit(shared, &durable, commits);
@@ -235,12 +252,15 @@ fn work(worker: &mut Worker, shared: &Shared) {
 }
 
 /// A worker that panics would leave the others waiting for its part of the frontier: the flow says so, and ends.
-struct Panics<'c>(&'c Control);
+struct Panics<'s>(&'s Shared);
 
 impl Drop for Panics<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.fail("a worker panicked");
+            self.0.control.fail("a worker panicked");
+        }
+        if let Some(observer) = &self.0.observer {
+            observer.gone();
         }
     }
 }
@@ -296,6 +316,7 @@ fn build<'s>(scope: Scope<'s, Epoch>, shared: &Shared, durable: &probe::Handle<E
         clock: shared.clock.clone(),
         stats: shared.stats.clone(),
         outcomes: has_outcomes(flow),
+        observer: shared.observer.clone(),
         source: keep.source,
     };
     let (failed, outcomes) = ledger(held, notes, book);

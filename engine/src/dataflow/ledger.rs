@@ -21,6 +21,7 @@ use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use super::control::Stats;
+use super::observe::Observer;
 use super::wire::{Held, Note};
 use super::{Builder, Capability, Epoch, Stream};
 use crate::expr::{Bindings, Json, time};
@@ -58,6 +59,8 @@ pub struct Book {
     pub stats: Arc<Stats>,
     /// Whether any block says `on`.
     pub outcomes: bool,
+    /// Hears of every outcome, for a test.
+    pub observer: Option<Arc<Observer>>,
     /// Whether any expression reads `source`.
     pub source: bool,
 }
@@ -111,9 +114,14 @@ pub(crate) fn ledger<'s>(
                     let noted = noted.remove(&message.delivered.meta.id).unwrap_or_default();
                     let (status, record) = settle(&message, &noted, &book, now);
                     count(&book.stats, status, noted.failure.as_ref());
-                    if book.outcomes {
+                    if book.outcomes || book.observer.is_some() {
                         let document = outcome_document(&message, &noted, status, now, book.source);
-                        outcomes.session(&c1).give(Outcome { status: status as u8, document });
+                        if let Some(observer) = &book.observer {
+                            observer.ended(document.clone());
+                        }
+                        if book.outcomes {
+                            outcomes.session(&c1).give(Outcome { status: status as u8, document });
+                        }
                     }
                     if let Some(record) = record {
                         records.session(&c0).give(record);

@@ -16,6 +16,7 @@
 //! - [`ledger`] knows which messages are open and settles each with exactly one outcome.
 //! - [`emit`] turns documents and outcomes into patches of rows and into records.
 //! - [`patch`] is what differential consolidates; [`table_sink`] commits it, [`topic_sink`] writes records.
+//! - [`observe`] lets a test wait until a flow has nothing to do.
 //! - [`epochs`] says what position an epoch stands for; [`flow`] puts it all together and runs it.
 //!
 //! *An operator that fails never drops its capability*: it says so on [`Control`] and stays; the process ends.
@@ -27,6 +28,7 @@ pub mod emit;
 pub mod epochs;
 pub mod flow;
 pub mod ledger;
+pub mod observe;
 pub mod operators;
 pub mod patch;
 pub mod poller;

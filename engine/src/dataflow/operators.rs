@@ -252,9 +252,13 @@ pub(crate) fn run<'s>(
                         Error::transient(format!("took longer than the deadline of {} s", deadline.as_secs_f64()));
                     let mut spent = Usage::default();
                     loop {
-                        let turn = tokio::time::timeout(deadline, stage.run(document.clone(), &env)).await;
-                        let (verdict, usage) = turn
-                            .unwrap_or_else(|_| (Verdict::Failed(Failure::of(&late, &name, &place)), Usage::default()));
+                        let (verdict, usage) = tokio::select! {
+                            biased;
+                            turn = stage.run(document.clone(), &env) => turn,
+                            () = clock.sleep(deadline) => {
+                                (Verdict::Failed(Failure::of(&late, &name, &place)), Usage::default())
+                            }
+                        };
                         spent.calls += usage.calls;
                         match &verdict {
                             Verdict::Failed(failure) if failure.category == Category::CircuitOpen => {

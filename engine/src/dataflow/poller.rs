@@ -86,7 +86,7 @@ pub async fn run(poller: Poller) {
                 }
             }
             () = control.wait_stopped(), if reading => {}
-            () = tokio::time::sleep(WAIT), if !reading || !control.has_room() => {}
+            () = control.wait_room(), if reading && !control.has_room() => {}
             polled = source.poll(BATCH, BATCH_BYTES, WAIT), if reading && control.has_room() => match polled {
                 Ok(polled) => {
                     // Nothing to read is no answer yet.

@@ -18,7 +18,7 @@ use differential_dataflow::consolidation::consolidate;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{mpsc, watch};
 use tracing::Instrument;
 
@@ -248,7 +248,13 @@ async fn commit(sink: &Sink, updates: Vec<Update>, bound: Epoch) {
         parent.reach(bound).await;
     }
     // A busy table can hold many updates: sorting them must not keep the runtime from its other tasks.
-    let batch = match tokio::task::block_in_place(|| consolidated(&sink.spec, updates)) {
+    let consolidated = || consolidated(&sink.spec, updates);
+    // A runtime of one thread has nobody to hand its other tasks to.
+    let batch = match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => consolidated(),
+        _ => tokio::task::block_in_place(consolidated),
+    };
+    let batch = match batch {
         Ok(batch) => batch,
         Err(error) => {
             sink.control.fail(format!("table {}: {error}", sink.name));

@@ -130,6 +130,7 @@ impl Shop {
             runs: IndexMap::new(),
             seen: IndexMap::new(),
             surroundings: Surroundings { clock, present: None, refused: None },
+            observer: None,
         };
         Shop { log, tables, order, running: start("shop", flow, connected, 1).unwrap() }
     }

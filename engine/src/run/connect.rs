@@ -9,13 +9,13 @@ use std::sync::Arc;
 use connectors::clock::Clock;
 use connectors::http::Client;
 use connectors::log::{Gate, Log, Message, Producer, Subscription, TopicSpec};
-use connectors::spool::{Directory, Spool};
+use connectors::spool::Spool;
 use connectors::store::Store;
-use connectors::table::Table;
-use connectors::{Error, Result, columns, delta, discard, download, embedded, file, http, kafka, store};
+use connectors::{Error, Result, columns, download, file, http};
 use indexmap::{IndexMap, IndexSet};
 
-use super::{Local, Options};
+use super::Options;
+use super::systems::Systems;
 use crate::dataflow::flow::{Connected, OpenTable};
 use crate::dataflow::operators::Surroundings;
 use crate::expr::{Present, Refused};
@@ -34,6 +34,7 @@ const PRESENT: usize = 2_000_000;
 
 /// Everything that is open.
 pub struct Outside {
+    systems: Arc<dyn Systems>,
     logs: IndexMap<String, Arc<dyn Log>>,
     clients: IndexMap<String, (Client, usize)>,
     webs: IndexMap<String, (download::Downloader, usize)>,
@@ -48,8 +49,14 @@ pub struct Outside {
 
 impl Outside {
     /// Opens what the flows with the indexes `chosen` need.
-    pub async fn open(plan: &Plan, chosen: &[usize], options: &Options) -> Result<Self, Vec<String>> {
+    pub async fn open(
+        plan: &Plan,
+        chosen: &[usize],
+        options: &Options,
+        systems: Arc<dyn Systems>,
+    ) -> Result<Self, Vec<String>> {
         let mut outside = Outside {
+            systems,
             logs: IndexMap::new(),
             clients: IndexMap::new(),
             webs: IndexMap::new(),
@@ -65,7 +72,7 @@ impl Outside {
         let needs = Needs::of(plan, &flows);
         let mut problems = Vec::new();
         for name in &needs.connections {
-            if let Err(error) = outside.open_connection(plan, name, options, needs.spools.contains(name)).await {
+            if let Err(error) = outside.open_connection(plan, name, needs.spools.contains(name)).await {
                 problems.push(format!("connection {name}: {error}"));
             }
         }
@@ -75,43 +82,32 @@ impl Outside {
             problems.extend(more);
         }
         for name in &needs.tables {
-            if let Err(error) = outside.open_table(plan, name, &needs, options.discard).await {
+            if let Err(error) = outside.open_table(plan, name, &needs).await {
                 problems.push(format!("table {name}: {error}"));
             }
         }
         if problems.is_empty() { Ok(outside) } else { Err(problems) }
     }
 
-    async fn open_connection(&mut self, plan: &Plan, name: &str, options: &Options, spool: bool) -> Result<()> {
-        let clock = || options.clock.clone();
+    async fn open_connection(&mut self, plan: &Plan, name: &str, spool: bool) -> Result<()> {
+        let systems = &self.systems;
         match plan.connections.get(name) {
             None => return Err(Error::permanent("is not declared")),
             Some(Connection::Kafka(kafka)) => {
-                let log = match &kafka.brokers {
-                    // One process opens it once, whatever its topologies call it.
-                    None => {
-                        options.embedded.0.get_or_try_init(|| open_log(kafka, &options.data, clock())).await?.clone()
-                    }
-                    Some(_) => open_log(kafka, &options.data, clock()).await?,
-                };
-                self.logs.insert(name.to_owned(), log);
+                self.logs.insert(name.to_owned(), systems.log(name, kafka).await?);
             }
             Some(Connection::Http(api)) => {
-                let client = Client::new(&http_options(name, api), clock())?;
-                self.clients.insert(name.to_owned(), (client, api.concurrency));
+                self.clients.insert(name.to_owned(), (systems.client(name, api)?, api.concurrency));
             }
             Some(Connection::Web(web)) => {
-                let downloader = download::Downloader::new(&web_options(web, &options.local), clock())?;
-                self.webs.insert(name.to_owned(), (downloader, web.concurrency));
+                self.webs.insert(name.to_owned(), (systems.downloader(name, web)?, web.concurrency));
             }
             Some(Connection::ObjectStore(place)) if spool => {
-                let spool = Directory::open(local_path(&place.url)?, &*options.clock).await?;
-                self.spools.insert(name.to_owned(), Arc::new(spool));
+                self.spools.insert(name.to_owned(), systems.spool(name, place).await?);
             }
             Some(Connection::ObjectStore(place)) => {
-                let storage = place.options.iter().map(|(k, v)| (k.clone(), v.0.clone())).collect();
-                let store = Store::open(&store::Options { url: place.url.clone(), storage }, &*options.clock).await?;
-                self.stores.insert(name.to_owned(), (Arc::new(store), place.concurrency));
+                let store = Arc::new(systems.store(name, place).await?);
+                self.stores.insert(name.to_owned(), (store, place.concurrency));
             }
             Some(Connection::Delta(_)) => {}
         }
@@ -140,20 +136,10 @@ impl Outside {
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
-    async fn open_table(&mut self, plan: &Plan, name: &str, needs: &Needs, discard: bool) -> Result<()> {
+    async fn open_table(&mut self, plan: &Plan, name: &str, needs: &Needs) -> Result<()> {
         let table = plan.tables.get(name).ok_or_else(|| Error::permanent("is not declared"))?;
-        let mut options = delta::Options::at(table.url.clone());
-        let mut discard = discard;
-        if let Some(Connection::Delta(place)) = plan.connections.get(&table.connection) {
-            options.storage_options = place.options.iter().map(|(k, v)| (k.clone(), v.0.clone())).collect();
-            discard |= !place.write;
-        }
-        let spec = (*table.spec).clone();
-        let open: Arc<dyn Table> = if discard {
-            Arc::new(discard::Table::new(spec))
-        } else {
-            Arc::new(delta::Table::open(options, spec, self.clock.clone()).await?)
-        };
+        let place = plan.connections.get(&table.connection);
+        let (open, written) = self.systems.table(name, table, place).await?;
         let presence = match (needs.present.contains(name), table.spec.key.as_slice()) {
             (true, [key]) => {
                 let presence = Presence::new(PRESENT);
@@ -170,8 +156,7 @@ impl Outside {
             }
             _ => None,
         };
-        self.tables
-            .insert(name.to_owned(), OpenTable { table: open, plan: table.clone(), presence, written: !discard });
+        self.tables.insert(name.to_owned(), OpenTable { table: open, plan: table.clone(), presence, written });
         Ok(())
     }
 
@@ -191,14 +176,7 @@ impl Outside {
                 })
                 .await?
             }
-            SourceKind::File { path } => {
-                let options = self.file_options(flow, path);
-                if let Some(folder) = options.positions.parent() {
-                    let made = tokio::fs::create_dir_all(folder).await;
-                    made.map_err(|e| Error::permanent(format!("{}: {e}", folder.display())))?;
-                }
-                Box::new(file::Source::open(options).await?)
-            }
+            SourceKind::File { path } => self.systems.lines(self.file_options(flow, path)).await?,
         };
         let topics = flow
             .sends
@@ -223,7 +201,7 @@ impl Outside {
             }
         }
         let surroundings = Surroundings { clock, present: Some(self.present()), refused: Some(self.refused()) };
-        Ok(Connected { source, producer, tables, topics, runs, seen, surroundings })
+        Ok(Connected { source, producer, tables, topics, runs, seen, surroundings, observer: None })
     }
 
     fn run(&self, stage: &plan::Stage) -> Result<Option<Arc<dyn Run>>> {
@@ -327,6 +305,11 @@ impl Outside {
         self.logs.first().map(|(_, log)| log).ok_or_else(|| Error::permanent("the topology reads no topic"))
     }
 
+    /// The rest of a file source: what is found in it is not consumed yet.
+    pub async fn rest_of(&self, flow: &Flow, path: &Path) -> Result<Box<dyn connectors::log::Source>> {
+        self.systems.lines(self.file_options(flow, path)).await
+    }
+
     /// The open tables, by name.
     pub fn tables(&self) -> impl Iterator<Item = (&String, &OpenTable)> {
         self.tables.iter()
@@ -350,14 +333,6 @@ impl Outside {
     pub fn clients(&self) -> impl Iterator<Item = (&String, http::Snapshot)> {
         self.clients.iter().map(|(name, (client, _))| (name, client.snapshot()))
     }
-}
-
-/// Opens a Kafka cluster, or the embedded log below `data`.
-pub async fn open_log(kafka: &plan::Kafka, data: &Path, clock: Arc<dyn Clock>) -> Result<Arc<dyn Log>> {
-    Ok(match &kafka.brokers {
-        None => Arc::new(embedded::Log::open(data.join("topics"), embedded::Options::default(), clock).await?),
-        Some(brokers) => Arc::new(kafka::Log::connect(kafka_options(kafka, brokers), clock).await?),
-    })
 }
 
 fn find<'a, T>(map: &'a IndexMap<String, T>, name: &str) -> Result<&'a T> {
@@ -456,96 +431,4 @@ fn gate(clock: Arc<dyn Clock>) -> Gate {
         let due = message.header(header::DUE).and_then(|due| due.parse::<i64>().ok());
         due.is_none_or(|due| due <= clock.now())
     })
-}
-
-fn local_path(url: &str) -> Result<PathBuf> {
-    match url.strip_prefix("file://").or((!url.contains("://")).then_some(url)) {
-        Some(path) => Ok(path.into()),
-        None => Err(Error::permanent("a spool is a folder of this machine").hint("use a path or a file:// url")),
-    }
-}
-
-fn kafka_options(kafka: &plan::Kafka, brokers: &str) -> kafka::Options {
-    let defaults = kafka::Options::new(brokers);
-    let given = |text: &String| (!text.is_empty()).then(|| text.clone());
-    kafka::Options {
-        security: kafka::Security {
-            protocol: given(&kafka.protocol),
-            mechanism: given(&kafka.mechanism),
-            username: given(&kafka.username),
-            password: given(&kafka.password.0),
-            ca_location: kafka.ca.clone(),
-        },
-        consumer: kafka.consumer.clone(),
-        producer: kafka.producer.clone(),
-        max_poll_records: kafka.max_poll_records.unwrap_or(defaults.max_poll_records),
-        session_timeout: kafka.session_timeout.unwrap_or(defaults.session_timeout),
-        max_poll_interval: kafka.max_poll_interval.unwrap_or(defaults.max_poll_interval),
-        heartbeat: kafka.heartbeat.unwrap_or(defaults.heartbeat),
-        partitions: kafka.partitions,
-        replication: kafka.replication,
-        ..defaults
-    }
-}
-
-fn http_options(name: &str, api: &plan::Http) -> http::Options {
-    let defaults = http::Options::default();
-    http::Options {
-        name: name.to_owned(),
-        url: api.url.clone(),
-        auth: match &api.auth {
-            plan::Auth::None => http::Auth::None,
-            plan::Auth::Basic(username, password) => {
-                http::Auth::Basic { username: username.clone(), password: password.0.clone() }
-            }
-            plan::Auth::Token(token) => http::Auth::Token(token.0.clone()),
-            plan::Auth::Bearer(token) => http::Auth::Bearer(token.0.clone()),
-        },
-        headers: api.headers.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
-        timeout: api.timeout,
-        concurrency: api.concurrency,
-        backoff: connectors::policy::Backoff {
-            retries: u32::try_from(api.retries).unwrap_or(u32::MAX),
-            ..defaults.backoff
-        },
-        max_answer: api.max_answer,
-        breaker: connectors::policy::Threshold {
-            failures: api.breaker.failures,
-            cooldown: api.breaker.cooldown,
-            trials: api.breaker.trials,
-            successes: api.breaker.successes,
-        },
-        rate: api.rate,
-        classify: api.classify.clone(),
-        ..defaults
-    }
-}
-
-/// The declared table; without one the usual table, never everything.
-fn web_types(web: &plan::Web) -> download::Types {
-    let usual = download::Types::default();
-    download::Types {
-        allowed: if web.types.is_empty() {
-            usual.allowed
-        } else {
-            web.types.iter().map(|(extension, types)| (extension.clone(), types.clone())).collect()
-        },
-        generic: if web.generic.is_empty() { usual.generic } else { web.generic.clone() },
-    }
-}
-
-fn web_options(web: &plan::Web, local: &Local) -> download::Options {
-    download::Options {
-        allow: web.allow.clone(),
-        allow_local: match local {
-            Local::Refused => Vec::new(),
-            Local::Only(addresses) => addresses.clone(),
-            Local::Allowed => vec!["*".to_owned()],
-        },
-        max_size: web.max_size,
-        idle_timeout: web.idle_timeout,
-        concurrency: web.concurrency,
-        redirects: web.redirects,
-        types: web_types(web),
-    }
 }

@@ -4,8 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use connectors::log::Source as _;
-use connectors::{Result, file};
+use connectors::Result;
 
 use super::Run;
 use crate::plan::SourceKind;
@@ -60,7 +59,7 @@ async fn consumed(run: &Run) -> Result<bool> {
             SourceKind::Topic { connection, topic, group } => (connection, topic, group),
             SourceKind::File { path } => {
                 // A reader of its own that starts from the committed position: what it finds is not consumed yet.
-                let mut rest = file::Source::open(run.outside.file_options(flow, path)).await?;
+                let mut rest = run.outside.rest_of(flow, path).await?;
                 if !rest.poll(1, 1, Duration::ZERO).await?.messages.is_empty() {
                     return Ok(false);
                 }

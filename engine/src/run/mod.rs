@@ -18,10 +18,12 @@ pub mod connect;
 pub mod drained;
 pub mod progress;
 pub mod summary;
+pub mod systems;
 pub mod together;
 
 pub use choose::choose;
 pub use connect::Outside;
+pub use systems::{Real, Systems};
 
 /// How topologies are run.
 #[derive(Clone)]
@@ -77,12 +79,26 @@ pub struct Ready {
 
 /// Connects the flows of `plan` with the indexes `chosen`. Every problem is reported, not only the first.
 pub async fn open(plan: Arc<Plan>, chosen: &[usize], options: &Options) -> Result<Ready, Vec<String>> {
-    let outside = Arc::new(Outside::open(&plan, chosen, options).await?);
+    open_over(plan, chosen, options, Arc::new(Real::new(options)), false).await
+}
+
+/// Like [`open`], over `systems`. With `observed` each flow has an observer; then there must be one worker.
+pub async fn open_over(
+    plan: Arc<Plan>,
+    chosen: &[usize],
+    options: &Options,
+    systems: Arc<dyn Systems>,
+    observed: bool,
+) -> Result<Ready, Vec<String>> {
+    let outside = Arc::new(Outside::open(&plan, chosen, options, systems).await?);
     let mut flows = Vec::new();
     let mut problems = Vec::new();
     for flow in chosen.iter().filter_map(|index| plan.flows.get(*index)) {
         match outside.connect(&plan, flow).await {
-            Ok(ready) => flows.push((flow.clone(), ready)),
+            Ok(mut ready) => {
+                ready.observer = observed.then(Arc::default);
+                flows.push((flow.clone(), ready));
+            }
             Err(problem) => problems.push(format!("flow {}: {problem}", flow.name)),
         }
     }

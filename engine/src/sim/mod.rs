@@ -48,7 +48,7 @@ mod emitter;
 mod eval;
 mod fault;
 mod files;
-mod route;
+pub(crate) mod route;
 mod server;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -11,7 +11,7 @@ use super::world::World;
 
 /// A path with names in it.
 #[derive(Debug)]
-pub(super) struct Pattern(Vec<Segment>);
+pub(crate) struct Pattern(Vec<Segment>);
 
 #[derive(Debug)]
 enum Segment {
@@ -22,7 +22,7 @@ enum Segment {
 
 impl Pattern {
     /// Reads `/a/{b}/c-{d}.json`: at most one name in a segment.
-    pub(super) fn parse(text: &str) -> Option<Pattern> {
+    pub(crate) fn parse(text: &str) -> Option<Pattern> {
         let segment = |segment: &str| match segment.split_once('{') {
             Some((before, rest)) => {
                 let (name, after) = rest.split_once('}')?;
@@ -40,7 +40,7 @@ impl Pattern {
     }
 
     /// What the names stand for in `path`, if it fits.
-    fn fit(&self, path: &str) -> Option<Map<String, Value>> {
+    pub(crate) fn fit(&self, path: &str) -> Option<Map<String, Value>> {
         let mut given = path.strip_prefix('/')?.split('/');
         let mut names = Map::new();
         for segment in &self.0 {
@@ -152,7 +152,7 @@ impl Route {
 }
 
 /// The query of an address as a mapping of texts; of several with one name the last counts.
-pub(super) fn query(text: &str) -> Value {
+pub(crate) fn query(text: &str) -> Value {
     url::form_urlencoded::parse(text.as_bytes()).map(|(k, v)| (k.into_owned(), Value::String(v.into_owned()))).collect()
 }
 

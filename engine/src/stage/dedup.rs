@@ -88,14 +88,15 @@ impl Seen {
 
     /// Enters `key` unless it is there; returns who entered it first.
     fn enter(&mut self, key: u128, at: Micros, from: u64) -> Option<u64> {
-        // The same key can come with another instant, so every bucket of the window is asked: there are at most ten.
-        if let Some(first) = self.buckets.values().find_map(|bucket| bucket.get(&key)) {
-            return Some(*first);
-        }
+        // First what this instant puts out of the window: after a pause nobody else has, and a key that is older is none.
         let bucket = at.div_euclid(self.width);
         if bucket > self.newest {
             self.newest = bucket;
             self.buckets = self.buckets.split_off(&bucket.saturating_sub(8));
+        }
+        // The same key can come with another instant, so every bucket of the window is asked: there are at most ten.
+        if let Some(first) = self.buckets.values().find_map(|bucket| bucket.get(&key)) {
+            return Some(*first);
         }
         // An instant from before the window is remembered as the oldest bucket, so that its own repeats are seen.
         let bucket = bucket.max(self.newest - 8);
@@ -161,6 +162,7 @@ mod tests {
         assert_eq!(seen.enter(1, 70 * SECOND, 8), Some(7));
         assert_eq!(seen.enter(2, 200 * SECOND, 9), None);
         assert_eq!(seen.len(), 1, "the bucket of key 1 has expired");
+        assert_eq!(seen.enter(2, 400 * SECOND, 7), None, "nobody else came in between");
         assert_eq!(seen.enter(1, 200 * SECOND, 10), None);
     }
 

@@ -49,6 +49,11 @@ impl Form<'_> {
             }
             Kind::Map(names, inner) => self.map(node, *names, inner, kind),
             Kind::Object(shape) => self.object(node, shape, at),
+            Kind::Any => {}
+            Kind::ListOr(inner, shape) => match &mut node.value {
+                Value::List(items) => items.iter_mut().for_each(|item| self.value(item, inner, at)),
+                _ => self.object(node, shape, at),
+            },
             Kind::ChoiceOr(words, shape) => match &node.value {
                 Value::Map(_) => self.object(node, shape, at),
                 _ if node.text().is_some_and(|text| words.contains(&text)) => {}
@@ -62,13 +67,13 @@ impl Form<'_> {
     /// A text that came whole from the environment, where more than text is expected, is YAML. Where a list is expected and the
     /// text is none, its elements are between commas.
     fn read_variable(&mut self, node: &mut Node, list: bool) {
-        let Value::Scalar(Scalar { text, origin: Origin::Whole(name) }) = &node.value else { return };
+        let Value::Scalar(Scalar { text, origin: Origin::Whole(name), .. }) = &node.value else { return };
         let (span, origin) = (node.span, Origin::Whole(name.clone()));
         let inner = Source::new("", text.clone());
         let parsed = node::parse(&inner, &mut Vec::new()).ok();
         let scalar = |text: &str| Node {
             span,
-            value: Value::Scalar(Scalar { text: text.trim().into(), origin: origin.clone() }),
+            value: Value::Scalar(Scalar { text: text.trim().into(), origin: origin.clone(), plain: true }),
         };
         let mut read = match parsed {
             Some(parsed) if !matches!(parsed.value, Value::Scalar(_)) => parsed,

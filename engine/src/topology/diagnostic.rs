@@ -67,6 +67,7 @@ codes! {
     DEDUP_TABLE = "E0409", "A dedup that cannot be read back from its table.";
     RETRY = "E0410", "A retry policy that is missing or cannot work.";
     EXACTLY_ONCE = "E0411", "A flow that cannot be one transaction.";
+    TEST = "E0601", "A test that cannot be run as it is written.";
     NO_OUTPUT = "W0505", "A flow that writes nothing.";
     UNUSED = "W0501", "Something declared that nothing uses.";
     FILES_AND_TABLES = "W0502", "A flow that moves files and feeds tables.";

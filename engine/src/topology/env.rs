@@ -112,7 +112,7 @@ pub fn interpolate(node: &mut Node, environment: &Environment, source: &Source, 
                 None if used => Origin::Part,
                 None => Origin::Written,
             };
-            node.value = Value::Scalar(Scalar { text, origin });
+            node.value = Value::Scalar(Scalar { text, origin, plain: true });
         }
         Err(Failure { offset, length, name: Some(name) }) => {
             let message = format!("the variable `{name}` is not set");

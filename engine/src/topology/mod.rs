@@ -94,7 +94,23 @@ pub fn head_of(path: &Path) -> Result<Head, Diagnostics> {
     })
 }
 
-fn read(path: &Path) -> Result<String, Diagnostic> {
+/// Reads another file that is declared by tables, such as a file of tests: its tree in the form of `shape`, or nothing if it is
+/// no YAML. Nothing of the environment is put into it.
+pub fn document(source: &Source, shape: &'static shape::Shape, problems: &mut Vec<Diagnostic>) -> Option<node::Node> {
+    match node::parse(source, problems) {
+        Ok(mut tree) => {
+            conform::conform(&mut tree, shape, &vars::Vars::default(), source, problems);
+            Some(tree)
+        }
+        Err(problem) => {
+            problems.push(problem);
+            None
+        }
+    }
+}
+
+/// The text of a file, without its byte order mark.
+pub fn read(path: &Path) -> Result<String, Diagnostic> {
     let source = Source::new(path.display().to_string(), "");
     let failed = |why: String| {
         Diagnostic::new(code::FILE, &source, Span::at(0), format!("cannot read {}: {why}", path.display()))

@@ -49,6 +49,8 @@ pub struct Scalar {
     pub text: String,
     /// Where it came from.
     pub origin: Origin,
+    /// Whether it stands without quotes: then it may be read as a number or a boolean.
+    pub plain: bool,
 }
 
 /// Where a text came from.
@@ -130,7 +132,7 @@ impl Node {
     /// bridged by matching the characters that are not blank. What came from the environment stands where its `${` stands.
     pub fn locate(&self, source: &Source, offset: usize, length: usize) -> Span {
         let raw = source.text.get(self.span.start..self.span.end).unwrap_or("");
-        let Value::Scalar(Scalar { text, origin: Origin::Written }) = &self.value else { return self.span };
+        let Value::Scalar(Scalar { text, origin: Origin::Written, .. }) = &self.value else { return self.span };
         let header = if raw.starts_with(['|', '>']) { raw.find('\n').unwrap_or(0) } else { 0 };
         let mut rest = raw.char_indices().skip_while(|(at, _)| *at < header);
         let mut last = None;
@@ -192,7 +194,7 @@ pub fn parse(source: &Source, problems: &mut Vec<Diagnostic>) -> Result<Node, Di
         match event {
             Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
             Event::DocumentStart(..) if document.is_some() => {
-                return Err(reading.refuse(span, "a topology is one document").help("remove the second `---`"));
+                return Err(reading.refuse(span, "a file is one document").help("remove the second `---`"));
             }
             Event::DocumentStart(..) => {}
             event => document = Some(reading.node(event, span, 0)?),
@@ -239,7 +241,7 @@ impl<'a> Reading<'a> {
                 let value = if plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL") {
                     Value::Null
                 } else {
-                    Value::Scalar(Scalar { text: text.into_owned(), origin: Origin::Written })
+                    Value::Scalar(Scalar { text: text.into_owned(), origin: Origin::Written, plain })
                 };
                 (Node { span, value }, anchor, tag.is_some())
             }

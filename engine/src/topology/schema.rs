@@ -10,12 +10,17 @@ use super::value::TYPES;
 
 /// The schema (draft 2020-12). A `${...}` may stand for any value, so every leaf allows text with one.
 pub fn schema() -> Value {
+    schema_of(&TOPOLOGY, "Topology")
+}
+
+/// The schema of a file that is a `shape`.
+pub fn schema_of(shape: &'static Shape, title: &str) -> Value {
     let mut definitions = BTreeMap::new();
-    define(&TOPOLOGY, &mut definitions);
-    let root = reference(&TOPOLOGY);
+    define(shape, &mut definitions);
+    let root = reference(shape);
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Topology",
+        "title": title,
         "$ref": root["$ref"],
         "$defs": definitions,
     })
@@ -107,6 +112,11 @@ fn kind(of: &Kind, definitions: &mut BTreeMap<String, Value>) -> Value {
         Kind::Object(shape) => {
             define(shape, definitions);
             json!({"anyOf": [reference(shape)]})
+        }
+        Kind::Any => json!({}),
+        Kind::ListOr(inner, shape) => {
+            define(shape, definitions);
+            json!({"anyOf": [{"type": "array", "items": kind(inner, definitions)}, reference(shape)]})
         }
         Kind::ChoiceOr(words, shape) => {
             define(shape, definitions);

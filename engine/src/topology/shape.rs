@@ -70,6 +70,10 @@ pub enum Kind {
     Map(Names, &'static Kind),
     /// A mapping with known keys.
     Object(&'static Shape),
+    /// Any value: what it means is said by what it is compared with, or sent as.
+    Any,
+    /// A list, or a mapping.
+    ListOr(&'static Kind, &'static Shape),
     /// One of these words, or a mapping.
     ChoiceOr(&'static [&'static str], &'static Shape),
 }
@@ -134,6 +138,10 @@ impl Kind {
             Kind::List(inner) => format!("a list, each element {}", inner.expected()),
             Kind::Map(_, inner) => format!("a mapping, each value {}", inner.expected()),
             Kind::Object(shape) => format!("a mapping: {}", shape.name),
+            Kind::Any => "any value".into(),
+            Kind::ListOr(inner, shape) => {
+                format!("a list, each element {}, or a mapping: {}", inner.expected(), shape.name)
+            }
             Kind::ChoiceOr(words, shape) => format!("one of `{}`, or a mapping: {}", words.join("`, `"), shape.name),
         }
     }

@@ -1,0 +1,113 @@
+//! Checks what a case names against its topology, before anything runs: an expectation about a column that does not exist would
+//! otherwise hold for ever as `$absent`.
+
+use super::records::{CALL, FILE, MESSAGE, OUTCOME, connections, table, topic, topics};
+use super::suite::{Act, Case, Claim, Mode, What};
+use crate::plan::{Connection, Plan, SourceKind};
+use crate::topology::{Diagnostic, Source, Span, code};
+
+/// What a case names and the topology does not have.
+pub fn check(case: &Case, plan: &Plan, source: &Source) -> Vec<Diagnostic> {
+    let mut names = Names { plan, source, problems: Vec::new() };
+    for flow in &case.flows {
+        if plan.flows.iter().all(|f| f.name != *flow && !f.aliases.contains(flow)) {
+            names.unknown(code::TEST, "flow", flow, case.at, names.flows());
+        }
+    }
+    for step in &case.steps {
+        match &step.act {
+            Act::Send(sends) => sends.iter().for_each(|(name, at, _)| names.topic(name, *at)),
+            Act::Answer(routes) => routes.iter().for_each(|(name, at, _)| names.api(name, *at)),
+            Act::Fail(tables) => tables.iter().for_each(|(name, at, _)| names.table(name, *at)),
+            Act::Expect(claims) => claims.iter().for_each(|claim| names.claim(claim)),
+            Act::Serve(_) | Act::Advance(_) | Act::Drain | Act::Restart { .. } => {}
+        }
+    }
+    names.problems
+}
+
+struct Names<'a> {
+    plan: &'a Plan,
+    source: &'a Source,
+    problems: Vec<Diagnostic>,
+}
+
+impl<'a> Names<'a> {
+    fn unknown(&mut self, code: &'static str, what: &str, given: &str, at: Span, names: Vec<&str>) {
+        let problem = Diagnostic::new(code, self.source, at, format!("there is no {what} `{given}`"));
+        self.problems.push(problem.nearest(given, names));
+    }
+
+    fn flows(&self) -> Vec<&'a str> {
+        self.plan.flows.iter().map(|f| f.name.as_str()).collect()
+    }
+
+    fn topic(&mut self, name: &str, at: Span) {
+        let is_file =
+            |kind: &SourceKind| matches!(kind, SourceKind::File { path } if path.display().to_string() == name);
+        if topic(self.plan, name).is_none() && !self.plan.flows.iter().any(|f| is_file(&f.source.kind)) {
+            let full = topics(self.plan);
+            let names = self.plan.topics.keys().map(String::as_str).chain(full.iter().map(|(_, name)| name.as_str()));
+            self.unknown(code::UNKNOWN_TOPIC, "topic", name, at, names.collect());
+        }
+    }
+
+    fn api(&mut self, name: &str, at: Span) {
+        let names = connections(self.plan, |c| matches!(c, Connection::Http(_)));
+        if !names.contains(&name) {
+            self.unknown(code::UNKNOWN_CONNECTION, "http connection", name, at, names);
+        }
+    }
+
+    fn table(&mut self, name: &str, at: Span) {
+        if table(self.plan, name).is_none() {
+            let names = self.plan.tables.keys().map(String::as_str).collect();
+            self.unknown(code::UNKNOWN_TABLE, "table", name, at, names);
+        }
+    }
+
+    fn claim(&mut self, claim: &Claim) {
+        let (at, of) = (claim.at, claim.of.as_str());
+        let fields = match claim.what {
+            What::Rows => {
+                self.table(of, at);
+                let Some(spec) = table(self.plan, of) else { return };
+                let columns: Vec<&str> = spec.columns.iter().map(|c| c.name.as_str()).collect();
+                return self.fields(claim, code::UNKNOWN_COLUMN, &format!("column of {of} called"), &columns);
+            }
+            What::Messages => {
+                self.topic(of, at);
+                MESSAGE
+            }
+            What::Calls => {
+                self.api(of, at);
+                CALL
+            }
+            What::Outcomes => {
+                if !self.flows().contains(&of) {
+                    self.unknown(code::TEST, "flow", of, at, self.flows());
+                }
+                OUTCOME
+            }
+            What::Files => {
+                let names = connections(self.plan, |c| matches!(c, Connection::ObjectStore(_)));
+                if !names.contains(&of) {
+                    self.unknown(code::UNKNOWN_CONNECTION, "object_store connection", of, at, names);
+                }
+                FILE
+            }
+        };
+        self.fields(claim, code::UNKNOWN_FIELD, "field", fields);
+    }
+
+    fn fields(&mut self, claim: &Claim, code: &'static str, what: &str, known: &[&str]) {
+        debug_assert!(claim.records.is_empty() || !matches!(claim.mode, Mode::Count(_)));
+        for wanted in &claim.records {
+            for ((name, _), at) in wanted.fields.iter().zip(&wanted.places) {
+                if !known.contains(&name.as_str()) {
+                    self.unknown(code, what, name, *at, known.to_vec());
+                }
+            }
+        }
+    }
+}

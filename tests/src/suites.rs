@@ -1,0 +1,142 @@
+//! The tests of topologies: all hold, and what does not hold is shown at its place.
+
+use std::path::{Path, PathBuf};
+
+use engine::testing::{Report, run};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+#[test]
+fn topology_suites() {
+    let report = run(&[root().join("topologies/tests")], None);
+    assert!(report.passed(), "{}", report.render());
+    assert!(report.counts().0 >= 80, "{:?}", report.counts());
+}
+
+/// The blocks of code of the page, in order, without their fences.
+fn blocks() -> Vec<String> {
+    let page = std::fs::read_to_string(root().join("docs/testing.md")).unwrap();
+    let parts: Vec<&str> = page.split("```").collect();
+    parts.iter().skip(1).step_by(2).map(|block| block.split_once('\n').unwrap().1.to_owned()).collect()
+}
+
+/// Runs `test` beside the topology of the page; file names as a person in that folder would give them.
+fn shop(test: &str) -> (Report, String) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("shop.yaml"), &blocks()[1]).unwrap();
+    let file = folder.path().join("shop.test.yaml");
+    std::fs::write(&file, test).unwrap();
+    let report = run(&[file], None);
+    let shown = report.render().replace(&format!("{}/", folder.path().display()), "");
+    (report, shown)
+}
+
+#[test]
+fn the_example_of_the_page_runs_and_fails_as_it_says() {
+    let blocks = blocks();
+    let (test, passed, failed) = (&blocks[2], &blocks[3], &blocks[4]);
+    let (report, shown) = shop(test);
+    assert!(report.passed());
+    assert_eq!(shown, *passed);
+
+    let (report, shown) = shop(&test.replacen("customer_name: Ada", "customer_name: Bob", 1));
+    assert_eq!(report.counts(), (2, 1));
+    assert_eq!(shown, *failed);
+    let json = report.to_json();
+    let failure = &json["cases"][0]["failures"][0];
+    assert_eq!((&failure["line"], &failure["column"]), (&13.into(), &41.into()), "{json}");
+    let difference = serde_json::json!({"path": "customer_name", "expected": "\"Bob\"", "got": "\"Ada\""});
+    assert_eq!(failure["differences"][0], difference);
+}
+
+#[test]
+fn every_kind_of_expectation_can_fail() {
+    let cases = [
+        ("rows: {orders: [{order_id: 2}]}", "a row of orders differs"),
+        ("rows: {orders: []}", "a row of orders is not expected"),
+        ("rows: {orders: {whole: [{order_id: 1}]}}", "+ customer_name  \"Ada\""),
+        ("rows: {orders: {some: [{order_id: 2, customer_name: Bo}]}}", "a row of orders is missing"),
+        ("rows: {orders: {count: 2}}", "2 expected, 1 are there"),
+        ("rows: {orders: [{customer_name: $absent}]}", "- customer_name  $absent"),
+        ("messages: {shop.orders.dlq: [{key: a}]}", "a message of shop.orders.dlq is missing"),
+        ("calls: {api: [{get: /customers/8}]}", "+ get  \"/customers/7\""),
+        ("calls: {api: []}", "a call of api is not expected"),
+        ("outcomes: {orders: [{status: dead}]}", "+ status  \"done\""),
+        ("outcomes: {orders: {ordered: [{status: done}, {status: done}]}}", "an outcome of orders is missing"),
+    ];
+    for (expect, says) in cases {
+        let test = format!(
+            "test: t\nlanguage: 1\ntopology: shop.yaml\nanswers: {{api: [{{get: '/customers/{{id}}', answer: {{name: Ada}}}}]}}\n\
+             cases:\n  one:\n    steps:\n      - send: {{orders: [{{body: {{id: 1, customer: 7}}}}]}}\n      - expect: {{{expect}}}\n"
+        );
+        let (report, shown) = shop(&test);
+        assert_eq!(report.counts(), (0, 1), "{expect}: {shown}");
+        assert!(shown.contains(says) && shown.contains("shop.test.yaml:9:"), "{expect}: {shown}");
+    }
+}
+
+#[test]
+fn a_request_that_nobody_thought_of_fails_its_case() {
+    let test = blocks()[2].replace("- {get: \"/customers/{id}\", answer: {name: Ada}}", "- {get: /x, answer: {}}");
+    let (_, shown) = shop(&test);
+    assert!(shown.contains("nothing is declared for what was asked of connection api: GET /customers/7"), "{shown}");
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_shown_at_its_place() {
+    let good = &blocks()[2];
+    let cases = [
+        ("language: 1", "language: 2", "does not fit here"),
+        ("steps:", "stepps:", "did you mean `steps`?"),
+        ("calls: {api:", "calls: {apy:", "did you mean `api`?"),
+        (
+            "rows: {orders: [{order_id: 1, customer_name",
+            "rows: {orders: [{order_id: 1, customer_nam",
+            "did you mean `customer_name`?",
+        ),
+        (
+            "rows: {orders: [{order_id: 1, customer_name",
+            "rows: {order: [{order_id: 1, customer_name",
+            "did you mean `orders`?",
+        ),
+        ("- send: {orders:", "- send: {ordres:", "there is no topic `ordres`"),
+        ("advance: 5m", "advance: soon", "the clock does not move so"),
+        ("restart: crash", "restart: crush", "did you mean `crash`?"),
+        ("{$like:", "{$lik:", "did you mean `$like`?"),
+        ("topology: shop.yaml", "topology: shops.yaml", "cannot read"),
+        ("outcomes: {orders:", "outcomes: {order:", "there is no flow `order`"),
+        ("- {get: \"/customers/{id}\"", "- {get: \"customers/{id}\"", "is no path"),
+    ];
+    for (from, to, says) in cases {
+        let test = good.replacen(from, to, 1);
+        let line = test.split(to).next().unwrap().matches('\n').count() + 1;
+        let (report, shown) = shop(&test);
+        assert!(!report.broken.is_empty(), "{to}");
+        assert!(shown.contains(says), "{to}: {shown}");
+        assert!(shown.contains(&format!("shop.test.yaml:{line}:")), "{to}: line {line}: {shown}");
+    }
+}
+
+#[test]
+fn every_key_of_a_test_file_is_in_its_reference() {
+    fn keys(schema: &serde_json::Value, into: &mut std::collections::BTreeSet<String>) {
+        if let Some(properties) = schema.get("properties").and_then(|p| p.as_object()) {
+            into.extend(properties.keys().cloned());
+        }
+        match schema {
+            serde_json::Value::Object(members) => members.values().for_each(|value| keys(value, into)),
+            serde_json::Value::Array(items) => items.iter().for_each(|value| keys(value, into)),
+            _ => {}
+        }
+    }
+    let mut all = std::collections::BTreeSet::new();
+    keys(&engine::topology::schema::schema_of(&engine::testing::language::SUITE, "Test"), &mut all);
+    assert!(all.len() > 40, "{} keys", all.len());
+    let page = std::fs::read_to_string(root().join("docs/testing.md")).unwrap();
+    let words: std::collections::BTreeSet<&str> =
+        page.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).collect();
+    let missing: Vec<_> = all.iter().filter(|key| !words.contains(key.as_str())).collect();
+    assert!(missing.is_empty(), "docs/testing.md does not name {missing:?}");
+}
