@@ -166,7 +166,7 @@ guard() {
   while kill -0 "$KAFKA_OWNER" 2>/dev/null && running; do
     sleep 1
   done
-  ! running || clean
+  kill -0 "$KAFKA_OWNER" 2>/dev/null || clean
 }
 
 clean() {

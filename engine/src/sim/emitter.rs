@@ -59,6 +59,22 @@ pub(super) struct Emitter {
 }
 
 impl Emitter {
+    /// [`Self::resume`], as often as it takes. The flows wait for a topic that does not answer; so does the simulation.
+    pub(super) async fn begin(&self) -> Result<File> {
+        let mut told = false;
+        loop {
+            match self.resume().await {
+                Err(error) if error.category.is_retryable() => {
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::warn!(%error, topic = %self.topic, "the simulation cannot emit; it tries again");
+                    }
+                    self.clock.sleep(Duration::from_millis(200)).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
     /// Reads back what the topic holds, completes its newest batch and brings the account up to it.
     pub(super) async fn resume(&self) -> Result<File> {
         let found = self.newest().await?;

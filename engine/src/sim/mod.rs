@@ -223,7 +223,7 @@ impl Bound {
             let simulation = simulation.clone();
             let topic = topic.clone();
             let emitter = Emitter { simulation, seed, events, topic, log, producer, clock, rate, account, progress };
-            let file = emitter.resume().await?;
+            let file = emitter.begin().await?;
             known = events.max(emitter.progress.emitted.load(Ordering::SeqCst));
             emitting = Some(tokio::spawn(emitter.run(file)).abort_handle());
         } else {

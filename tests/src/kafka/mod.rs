@@ -157,9 +157,9 @@ fn refused(data: &Path, brokers: &str) -> Engine {
         .env("KAFKA_SASL_PASSWORD", PASSWORD)
 }
 
-/// The one line on standard error.
+/// The one line on standard error that tells of trouble.
 fn the_line(ended: &Ended) -> &str {
-    let lines: Vec<&str> = ended.err.lines().collect();
+    let lines: Vec<&str> = ended.err.lines().filter(|line| !line.contains(r#""level":"INFO""#)).collect();
     match lines[..] {
         [line] if line.starts_with("error: connection bus: ") => line,
         _ => panic!("not one line: {}", ended.err),
