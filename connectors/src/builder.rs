@@ -33,7 +33,6 @@ pub struct Builder {
     columns: Vec<Column>,
     schema: SchemaRef,
     builders: Vec<Typed>,
-    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -94,7 +93,7 @@ impl Builder {
     /// For batches of about `rows` rows.
     pub fn new(columns: &[Column], rows: usize) -> Self {
         let builders = columns.iter().map(|column| Typed::new(column.kind, rows)).collect();
-        Builder { columns: columns.to_vec(), schema: arrow_schema(columns), builders, bytes: 0 }
+        Builder { columns: columns.to_vec(), schema: arrow_schema(columns), builders }
     }
 
     /// A null in the column at `index`.
@@ -109,10 +108,7 @@ impl Builder {
     #[inline]
     pub fn text(&mut self, index: usize, text: &str) {
         match self.builders.get_mut(index) {
-            Some(Typed::Text(builder)) => {
-                self.bytes += text.len();
-                builder.append_value(text);
-            }
+            Some(Typed::Text(builder)) => builder.append_value(text),
             Some(other) => other.null(),
             None => {}
         }
@@ -142,14 +138,8 @@ impl Builder {
         Ok(())
     }
 
-    /// About how many bytes are held.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// The batch of `rows` rows that was built; the builder is empty afterwards.
     pub fn finish(&mut self, rows: usize) -> Result<RecordBatch> {
-        self.bytes = 0;
         let arrays = self.builders.iter_mut().map(Typed::finish).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)

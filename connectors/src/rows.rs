@@ -156,12 +156,6 @@ pub fn checked_batch(spec: &TableSpec, batch: &RecordBatch) -> Result<RecordBatc
     if batch.schema_ref().fields() != schema.fields() {
         return Err(refused(spec, "a batch has other columns than are declared"));
     }
-    for (index, (column, array)) in spec.columns.iter().zip(batch.columns()).enumerate() {
-        if array.null_count() > 0 && (!column.nullable || spec.key.contains(&index)) {
-            let what = format!("a row has null for column {}, which may not be null", column.name);
-            return Err(refused(spec, what).hint("drop the ! from the column, or give it a value"));
-        }
-    }
     let failed = |e| refused(spec, format!("cannot order a batch: {e}"));
     let mut arrays = batch.columns().to_vec();
     for index in &spec.partition {
@@ -169,6 +163,12 @@ pub fn checked_batch(spec: &TableSpec, batch: &RecordBatch) -> Result<RecordBatc
         if let Some(texts) = array.as_string_opt::<i32>() {
             let empty: BooleanArray = texts.iter().map(|text| Some(text == Some(""))).collect();
             *array = nullif(array, &empty).map_err(failed)?;
+        }
+    }
+    for (index, (column, array)) in spec.columns.iter().zip(&arrays).enumerate() {
+        if array.null_count() > 0 && (!column.nullable || spec.key.contains(&index)) {
+            let what = format!("a row has null for column {}, which may not be null", column.name);
+            return Err(refused(spec, what).hint("drop the ! from the column, or give it a value"));
         }
     }
     let keys = encoded_keys(spec, &arrays).map_err(failed)?;

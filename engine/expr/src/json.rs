@@ -121,11 +121,39 @@ fn has_repeated_key(root: &Json) -> bool {
 
 /// Whether a key is in `keys` twice; may reorder them.
 fn is_repeated(keys: &mut [&str]) -> bool {
-    if keys.len() > 16 {
+    const PLACES: usize = 128;
+    if keys.len() > PLACES / 2 {
         keys.sort_unstable();
         return keys.windows(2).any(|pair| pair.first() == pair.last());
     }
-    keys.iter().enumerate().any(|(at, key)| keys.iter().skip(at + 1).any(|other| other == key))
+    // Open addressing: the number of the key at each place, zero where there is none.
+    let mut places = [0u8; PLACES];
+    for (number, key) in (1u8..).zip(keys.iter()) {
+        let mut at = hash(key) % PLACES;
+        while let Some(held) = places.get(at).copied().filter(|held| *held > 0) {
+            if keys.get(usize::from(held) - 1) == Some(key) {
+                return true;
+            }
+            at = (at + 1) % PLACES;
+        }
+        if let Some(place) = places.get_mut(at) {
+            *place = number;
+        }
+    }
+    false
+}
+
+/// Of the length, the first and the last bytes of a key.
+fn hash(key: &str) -> usize {
+    let bytes = key.as_bytes();
+    let word = |part: Option<&[u8; 4]>| part.map_or(0, |part| u32::from_le_bytes(*part));
+    let (first, last) = match bytes {
+        [a, b, c, ..] if bytes.len() < 4 => (u32::from_le_bytes([*a, *b, *c, 0]), 0),
+        [a, rest @ ..] if bytes.len() < 3 => (u32::from(*a), rest.first().copied().map_or(0, u32::from)),
+        _ => (word(bytes.first_chunk()), word(bytes.last_chunk())),
+    };
+    let mixed = (u64::from(first) << 32 | u64::from(last)) ^ (bytes.len() as u64) << 24;
+    (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 57) as usize
 }
 
 /// The same value with one value for each key: the last. The parser's own look-up finds the first.
@@ -139,7 +167,7 @@ fn last_wins(value: &Json) -> Json {
 
 /// The canonical text of a value.
 pub fn to_text(value: &Json) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(if value.is_object() { 512 } else { 32 });
     write_text(value, &mut out);
     out
 }
@@ -177,24 +205,44 @@ fn write_text(value: &Json, out: &mut String) {
 
 fn write_string(text: &str, out: &mut String) {
     out.push('"');
-    let mut done = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
+    let mut rest = text;
+    while let Some(at) = first_escaped(rest.as_bytes()) {
+        let (plain, tail) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        out.push_str(plain);
+        match tail.as_bytes().first() {
+            Some(b'"') => out.push_str("\\\""),
+            Some(b'\\') => out.push_str("\\\\"),
+            Some(b'\n') => out.push_str("\\n"),
+            Some(b'\r') => out.push_str("\\r"),
+            Some(b'\t') => out.push_str("\\t"),
+            byte => out.push_str(&format!("\\u{:04x}", byte.copied().unwrap_or_default())),
         }
-        out.push_str(text.get(done..at).unwrap_or_default());
-        done = at + 1;
-        match byte {
-            b'"' => out.push_str("\\\""),
-            b'\\' => out.push_str("\\\\"),
-            b'\n' => out.push_str("\\n"),
-            b'\r' => out.push_str("\\r"),
-            b'\t' => out.push_str("\\t"),
-            _ => out.push_str(&format!("\\u{byte:04x}")),
+        rest = tail.get(1..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    out.push('"');
+}
+
+/// Where the first byte is that a JSON text cannot hold as it is, eight bytes at a time.
+fn first_escaped(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let is_escaped = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    let (chunks, rest) = bytes.as_chunks();
+    for (number, chunk) in chunks.iter().enumerate() {
+        let word = u64::from_le_bytes(*chunk);
+        // A subtraction borrows into the high bit where the byte is smaller, or zero; bytes above 0x7f do not count.
+        let low = word.wrapping_sub(ONES * 0x20);
+        let quote = (word ^ (ONES * 0x22)).wrapping_sub(ONES);
+        let backslash = (word ^ (ONES * 0x5c)).wrapping_sub(ONES);
+        // A borrow may run on into the next byte, so this says perhaps; the bytes themselves say where.
+        if (low | quote | backslash) & !word & HIGH != 0
+            && let Some(at) = chunk.iter().position(is_escaped)
+        {
+            return Some(number * 8 + at);
         }
     }
-    out.push_str(text.get(done..).unwrap_or_default());
-    out.push('"');
+    rest.iter().position(is_escaped).map(|at| chunks.len() * 8 + at)
 }
 
 /// Calls `use_text` with the text of a number as the message writes it, or with the shortest text of a computed one.
@@ -245,7 +293,9 @@ pub fn elements(value: &Json) -> &[Json] {
 /// The members of an object, sorted by key; nothing for everything else. (Computed objects have no order of their own.)
 pub fn entries(value: &Json) -> Vec<(&str, &Json)> {
     let mut entries: Vec<_> = value.as_object().map(|object| object.iter().collect()).unwrap_or_default();
-    entries.sort_unstable_by_key(|(key, _)| *key);
+    if !entries.is_sorted_by_key(|(key, _)| *key) {
+        entries.sort_unstable_by_key(|(key, _)| *key);
+    }
     entries
 }
 
@@ -400,6 +450,39 @@ mod tests {
         assert!(parse("{\"a\":".repeat(100_000).as_bytes()).is_err());
         let wide = format!("[{}\"[[[\\\"[[[\"]", "[],".repeat(10_000));
         assert!(parse(wide.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn what_must_be_escaped_is_found() {
+        for length in 0..20 {
+            for at in 0..length {
+                for byte in 0..=127u8 {
+                    let mut text = "é".repeat(length).into_bytes();
+                    text[2 * at] = byte;
+                    text[2 * at + 1] = b'x';
+                    let text = String::from_utf8(text).unwrap();
+                    let escaped = byte < 0x20 || byte == b'"' || byte == b'\\';
+                    assert_eq!(first_escaped(text.as_bytes()), escaped.then_some(2 * at), "{text:?}");
+                    let mut out = String::new();
+                    write_string(&text, &mut out);
+                    assert_eq!(serde_json::from_str::<String>(&out).unwrap(), text);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn repeated_keys_are_found_among_few_and_many() {
+        for count in [0, 1, 2, 3, 17, 63, 64, 65, 200] {
+            let keys: Vec<String> = (0..count).map(|n| "k".repeat(n % 9) + &n.to_string()).collect();
+            let mut distinct: Vec<&str> = keys.iter().map(String::as_str).collect();
+            assert!(!is_repeated(&mut distinct.clone()), "{count}");
+            if let Some(first) = keys.first() {
+                distinct.push(first);
+                assert!(is_repeated(&mut distinct), "{count}");
+            }
+        }
+        assert!(is_repeated(&mut ["", ""]) && !is_repeated(&mut ["", "a", "b", "ab", "ba"]));
     }
 
     #[test]

@@ -91,10 +91,10 @@ impl Building {
         if self.origins.is_empty() {
             return Ok(None);
         }
-        let bytes = self.builder.bytes();
         let origins = std::mem::take(&mut self.origins);
         let batch = self.builder.finish(origins.len())?;
-        let bytes = bytes + origins.len() * (48 + 12 * batch.num_columns());
+        // A batch of one row holds much more than its values.
+        let bytes = batch.get_array_memory_size() + origins.len() * size_of::<(Origin, u32)>();
         Ok(Some(Chunk { batch, origins, bytes }))
     }
 }

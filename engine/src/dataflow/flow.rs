@@ -231,9 +231,7 @@ fn work(worker: &mut Worker, shared: &Shared) {
     step();
     while worker.step_or_park(Some(Duration::from_millis(20))) {
         shared.control.beat(worker.index(), shared.clock.now());
-        if let Some(commits) = &commits {
-            commit(shared, &durable, commits);
-        }
+        // Looked at first: what failed in this step may have moved the frontier.
         if shared.control.failure().is_some() || shared.control.is_abandoned() {
             // The capabilities of what failed were kept until here, and nothing is committed from here on. Timely steps a
             // worker until its dataflows are complete, which this one never is: it goes as a whole.
@@ -242,9 +240,14 @@ fn work(worker: &mut Worker, shared: &Shared) {
             }
             return;
         }
+        if let Some(commits) = &commits {
+            commit(shared, &durable, commits);
+        }
         step();
     }
-    if let Some(commits) = &commits {
+    if let Some(commits) = &commits
+        && shared.control.failure().is_none()
+    {
         commit(shared, &durable, commits);
     }
     // It has nothing left to do: it is never late again.

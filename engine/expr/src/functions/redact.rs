@@ -5,6 +5,7 @@
 //! `bearer`, and the user's part of a url. The rest stays byte for byte.
 
 use connectors::redact::SECRET_KEYS as SECRETS;
+use memchr::{memchr2, memchr2_iter, memmem};
 use percent_encoding::percent_decode_str;
 
 /// What stands for a secret.
@@ -63,9 +64,10 @@ fn bearers(text: &str) -> Vec<(usize, usize)> {
     let bytes = text.as_bytes();
     let mut found = Vec::new();
     let mut at = 0;
-    while let Some(word) = bytes.get(at..at + 6) {
+    while let Some(next) = bytes.get(at..).and_then(|rest| memchr2(b'b', b'B', rest)) {
+        at += next;
         let begins = at == 0 || bytes.get(at - 1).is_some_and(|byte| !byte.is_ascii_alphanumeric());
-        if !begins || !word.eq_ignore_ascii_case(b"bearer") {
+        if !begins || !bytes.get(at..at + 6).is_some_and(|word| word.eq_ignore_ascii_case(b"bearer")) {
             at += 1;
             continue;
         }
@@ -88,7 +90,7 @@ fn bearers(text: &str) -> Vec<(usize, usize)> {
 /// What stands between `://` and `@` before the host ends.
 fn users(text: &str) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
-    for (scheme, _) in text.match_indices("://") {
+    for scheme in memmem::find_iter(text.as_bytes(), "://") {
         let start = scheme + 3;
         let rest = text.get(start..).unwrap_or_default();
         let host =
@@ -121,13 +123,12 @@ fn parameters(text: &str) -> Vec<(usize, usize)> {
 /// The next `=` from `from` on: where it is, how long it is written, and how often it is percent-encoded.
 fn next_equals(text: &str, from: usize) -> Option<(usize, usize, usize)> {
     let bytes = text.as_bytes();
-    (from..bytes.len()).find_map(|at| match bytes.get(at)? {
+    memchr2_iter(b'=', b'%', bytes.get(from..)?).map(|at| from + at).find_map(|at| match bytes.get(at)? {
         b'=' => Some((at, 1, 0)),
-        b'%' => {
+        _ => {
             let (width, level) = encoded(bytes, at, b"3D")?;
             Some((at, width, level))
         }
-        _ => None,
     })
 }
 
@@ -148,7 +149,7 @@ fn is_secret(before: &str) -> bool {
     let length = before.bytes().rev().take(MAX_NAME).take_while(in_name).count();
     let (front, run) = before.split_at_checked(before.len() - length).unwrap_or((before, ""));
     let mut name = run.to_owned();
-    for _ in 0..3 {
+    for _ in 0..if run.contains('%') { 3 } else { 0 } {
         name = percent_decode_str(&name).decode_utf8_lossy().into_owned();
     }
     let name = name.rsplit(|c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c))).next().unwrap_or_default();

@@ -39,8 +39,6 @@ pub(super) async fn watch(
     loop {
         tokio::select! {
             () = interrupts.next() => {
-                let stopping = "stopping: what has been read is finished first; interrupt again to stop at once";
-                if person { eprintln!("{stopping}") } else { tracing::info!("{stopping}") }
                 interrupted = true;
                 break;
             }
@@ -56,7 +54,15 @@ pub(super) async fn watch(
         }
         if until_drained {
             let more = simulated.iter().any(|s| !s.running.done());
-            match drained.look(&runs, more).await {
+            // A broker that is gone may keep it waiting: a signal is heard all the same.
+            let looked = tokio::select! {
+                looked = drained.look(&runs, more) => looked,
+                () = interrupts.next() => {
+                    interrupted = true;
+                    break;
+                }
+            };
+            match looked {
                 Ok(true) => break,
                 Ok(false) => {}
                 Err(error) => {
@@ -69,6 +75,10 @@ pub(super) async fn watch(
             shown = tokio::time::Instant::now();
             tell(&runs, &simulated, clock.now() / 1000, person);
         }
+    }
+    if interrupted {
+        let stopping = "stopping: what has been read is finished first; interrupt again to stop at once";
+        if person { eprintln!("{stopping}") } else { tracing::info!("{stopping}") }
     }
     observed.stopping();
     runs.iter().for_each(Run::stop);

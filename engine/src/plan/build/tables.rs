@@ -105,9 +105,17 @@ impl<'a> Builder<'a> {
                 let column =
                     indexes.iter().filter_map(|i| columns.get(*i)).find(|c| Some(c.name.as_str()) == node.text());
                 let Some(column) = column else { continue };
+                let kind = value::kind_name(Some(column.kind));
                 if matches!(column.kind, ColumnType::Json | ColumnType::Float64) {
-                    let kind = value::kind_name(Some(column.kind));
                     let message = format!("`{}` is of type `{kind}` and cannot be in the {name}", column.name);
+                    self.problem(code::KEY_COLUMN, node.span, message);
+                }
+                // The path of a partition has one spelling for null and for an empty text.
+                if name == "partition" && column.kind == ColumnType::Text && !column.nullable {
+                    let message = format!(
+                        "`{}` is of type `{kind}!`, which may be empty, and a partition cannot: make it `string!`",
+                        column.name
+                    );
                     self.problem(code::KEY_COLUMN, node.span, message);
                 }
             }

@@ -115,6 +115,7 @@ const CASES: &[Case] = &[
     case("E0301", "columns: [placed_at, total, shop]}", "columns: [placed_at, total, shop]}\n      b: {columns: [total]}", "total]", "in the group `shop` already"),
     case("E0301", "api: {version: fetched_at}", "api: {version: fetched_at, columns: [customer]}", "groups", "the column `day` is in no group").also("E0301"),
     case("E0302", "key: [shop]", "key: []", "key", "a table needs a key"),
+    case("E0302", "id: id!\n      day: date", "id: id!\n      day: text!", "day]", "make it `string!`"),
     case("E0302", "id: id!\n      day: date", "id: json!\n      day: date", "id]", "cannot be in the key"),
     case("E0303", "    about: A shop.\n", "    about: A shop.\n    parent: orders\n", "orders", "its own parent").also("E0303"),
     case("E0304", "mode: insert\n", "mode: insert\n    keep: [n]\n", "keep", "means nothing"),
