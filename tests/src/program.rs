@@ -103,6 +103,24 @@ impl Engine {
         Started { child, out, err }
     }
 
+    /// Runs it while nobody reads what it says, like `engine … | true`; its exit status.
+    pub fn unread(&self) -> Option<i32> {
+        let (folder, ours) = (tempfile::tempdir().expect("a folder"), std::io::pipe().expect("a pipe"));
+        let (reader, writer) = ours;
+        drop(reader);
+        let mut child = Command::new(binary())
+            .args(&self.arguments)
+            .env_clear()
+            .env("LOG_DIR", folder.path())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone().expect("a pipe"))
+            .stderr(writer)
+            .spawn()
+            .expect("the program starts");
+        child.wait().expect("its exit status").code()
+    }
+
     /// Runs it to its end.
     pub fn finish(&self) -> Ended {
         let folder = tempfile::tempdir().expect("a folder");

@@ -8,7 +8,7 @@ use engine::run::together::clashes;
 use engine::topology::{Environment, load};
 
 use crate::made_up::{Folder, absent, tables, topology};
-use crate::program::topologies;
+use crate::program::{Engine, topologies};
 
 fn rows(expected: &[(&str, u64)]) -> Vec<(String, u64)> {
     expected.iter().map(|(name, rows)| ((*name).to_owned(), *rows)).collect()
@@ -152,6 +152,25 @@ fn each_topology_has_its_own_simulation() {
     std::fs::remove_dir_all(other.data()).unwrap();
     let seen = run().finish().expect(1);
     assert!(seen.err.contains("the simulation implies"), "{}", seen.err);
+}
+
+#[test]
+fn what_only_a_simulation_understands_is_refused_without_one() {
+    let folder = Folder::new();
+    for option in ["--events=5", "--seed=5", "--rate=5"] {
+        let ended = folder.run(&["shop.yaml"]).arg(option).finish().expect(2);
+        assert!(ended.err.contains("--sim"), "{}", ended.err);
+    }
+}
+
+#[test]
+fn a_reader_who_has_enough_changes_no_exit_status() {
+    let folder = Folder::new();
+    let simulated = folder.run(&["shop.yaml"]).arg("--sim").arg("--events").arg(5);
+    assert_eq!(simulated.unread(), Some(0));
+    assert_eq!(Engine::new("validate").arg(folder.path("shop.yaml").display()).unread(), Some(0));
+    folder.edit("shop.yaml", "retry:", "retri:");
+    assert_eq!(Engine::new("validate").arg(folder.path("shop.yaml").display()).unread(), Some(2));
 }
 
 /// Scripts that start the workers of the program before this one go on working.

@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 mod query;
 mod run;
 mod sim;
+mod terminal;
 mod test;
 mod topics;
 mod validate;
@@ -69,7 +70,7 @@ impl Failed {
     /// Prints what happened; the exit status of it.
     fn tell(&self) -> ExitCode {
         for problem in &self.problems {
-            eprintln!("error: {problem}");
+            terminal::say(format_args!("error: {problem}"));
         }
         ExitCode::from(self.status)
     }
@@ -158,7 +159,7 @@ impl Loading {
             // Warnings are for whoever writes a topology: `engine validate` shows them.
             Ok(loaded) => Ok(loaded.plan),
             Err(problems) => {
-                eprint!("{}", problems.render());
+                terminal::say(problems.render().trim_end());
                 Err(Failed::usage(format!("{} is not a topology that can run", self.topology.display())))
             }
         }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Failed;
+use super::{Failed, terminal};
 
 /// Query tables with SQL
 #[derive(clap::Args)]
@@ -16,6 +16,5 @@ pub struct Args {
 /// Runs it.
 pub async fn run(args: Args) -> Result<(), Failed> {
     let printed = connectors::delta::query(&args.tables, args.sql.as_deref()).await?;
-    use std::io::Write;
-    writeln!(std::io::stdout().lock(), "{printed}").map_err(|e| Failed::running(vec![format!("standard output: {e}")]))
+    terminal::put(&format!("{printed}\n"))
 }

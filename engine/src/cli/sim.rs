@@ -7,6 +7,7 @@ use std::sync::Arc;
 use connectors::clock::SystemClock;
 
 use super::Failed;
+use super::terminal::say;
 use crate::sim;
 
 /// Serve a simulation alone
@@ -34,7 +35,7 @@ pub async fn run(args: Args) -> Result<(), Failed> {
     let simulation = sim::load(&args.file).map_err(|p| Failed { status: 2, problems: p })?;
     let bound = simulation.bind(args.listen).await?;
     for (name, value) in bound.environment() {
-        eprintln!("{name}={value}");
+        say(format_args!("{name}={value}"));
     }
     let options = sim::Options {
         seed: args.seed,
@@ -45,7 +46,7 @@ pub async fn run(args: Args) -> Result<(), Failed> {
         rate: None,
     };
     let running = bound.start(options).await?;
-    eprintln!("serving on http://{}; interrupt to stop", running.address());
+    say(format_args!("serving on http://{}; interrupt to stop", running.address()));
     let _ = tokio::signal::ctrl_c().await;
     running.stop().await;
     Ok(())

@@ -2,10 +2,9 @@
 //!
 //! Exit status: 0, every case holds; 1, one does not; 2, a file is wrong.
 
-use std::io::Write;
 use std::path::PathBuf;
 
-use super::Failed;
+use super::{Failed, terminal};
 use crate::testing;
 
 /// Run the tests of topologies
@@ -37,8 +36,7 @@ pub fn run(args: &Args) -> Result<(), Failed> {
         Format::Text => report.render(),
         Format::Json => format!("{}\n", report.to_json()),
     };
-    let written = std::io::stdout().lock().write_all(text.as_bytes());
-    written.map_err(|e| Failed::running(vec![format!("standard output: {e}")]))?;
+    terminal::put(&text)?;
     let (passed, failed) = report.counts();
     match () {
         () if !report.broken.is_empty() => Err(Failed::usage("a file of tests, or its topology, is wrong")),

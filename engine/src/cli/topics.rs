@@ -10,7 +10,7 @@ use connectors::clock::SystemClock;
 use connectors::log::{Log, Record, TopicSpec};
 use sonic_rs::JsonValueTrait;
 
-use super::{Failed, Loading};
+use super::{Failed, Loading, terminal};
 use crate::expr::json;
 use crate::plan::{Connection, Kafka, Plan};
 use crate::run::systems;
@@ -182,7 +182,7 @@ pub async fn produce(args: ProduceArgs, environment: Environment) -> Result<(), 
         .collect();
     let count = records.len();
     producer.send(records).await?;
-    eprintln!("{count} messages written to {topic}");
+    terminal::say(format_args!("{count} messages written to {topic}"));
     Ok(())
 }
 
@@ -229,5 +229,9 @@ pub async fn consume(args: ConsumeArgs, environment: Environment) -> Result<(), 
 }
 
 fn print(out: &mut impl Write, line: &str) -> Result<(), Failed> {
-    writeln!(out, "{line}").map_err(|e| Failed::running(vec![format!("standard output: {e}")]))
+    writeln!(out, "{line}").map_err(|e| match e.kind() {
+        // Whoever reads has enough: there is nothing left to do.
+        std::io::ErrorKind::BrokenPipe => Failed { status: 0, problems: Vec::new() },
+        _ => Failed::running(vec![format!("standard output: {e}")]),
+    })
 }

@@ -1,9 +1,8 @@
 //! `engine validate`: whether a topology would start, and everything that is wrong with it. Nothing is connected.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::Failed;
+use super::{Failed, terminal};
 use crate::topology::{Diagnostics, Environment, load};
 
 /// What a check found.
@@ -70,10 +69,9 @@ pub fn run(args: &Args, environment: &Environment) -> Result<(), Failed> {
     for file in &args.files {
         let checked = check(file, environment, &args.data);
         if args.json {
-            writeln!(std::io::stdout().lock(), "{}", checked.to_json())
-                .map_err(|e| Failed::running(vec![format!("standard output: {e}")]))?;
+            terminal::put(&format!("{}\n", checked.to_json()))?;
         } else {
-            eprint!("{}", checked.render());
+            terminal::say(checked.render().trim_end());
         }
         broken += usize::from(!checked.starts);
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use connectors::clock::{Clock, SystemClock};
 
-use super::Failed;
+use super::{Failed, terminal};
 use crate::observe::{Observed, server};
 use crate::plan::{Flow, Plan};
 use crate::run::{self, Embedded, Local, Options, Ready, Run, choose, together};
@@ -45,13 +45,13 @@ pub struct Args {
     #[arg(long)]
     sim: bool,
     /// How many events each simulation emits
-    #[arg(long, default_value_t = 3000, value_name = "N")]
+    #[arg(long, requires = "sim", default_value_t = 3000, value_name = "N")]
     events: u64,
     /// Decides everything that the simulations draw by lot
-    #[arg(long, default_value_t = 1, value_name = "S")]
+    #[arg(long, requires = "sim", default_value_t = 1, value_name = "S")]
     seed: u64,
     /// Events a second from each simulation; as fast as they are taken without it
-    #[arg(long, value_name = "N")]
+    #[arg(long, requires = "sim", value_name = "N")]
     rate: Option<f64>,
     /// Multiplies retry, cache and breaker delays [default: 1, with --sim 0.001]
     #[arg(long, value_name = "X")]
@@ -179,7 +179,7 @@ async fn read(args: &Args, environment: &Environment) -> Result<Vec<Topology>, F
             // Warnings are for whoever writes a topology: `engine validate` shows them.
             Ok(loaded) => read.push((Arc::new(loaded.plan), simulation)),
             Err(diagnostics) => {
-                eprint!("{}", diagnostics.render());
+                terminal::say(diagnostics.render().trim_end());
                 problems.push(format!("{} is not a topology that can run", file.display()));
             }
         }
@@ -195,6 +195,12 @@ async fn read(args: &Args, environment: &Environment) -> Result<Vec<Topology>, F
     let with = |((plan, simulation), chosen)| Topology { plan, chosen, simulation };
     let topologies: Vec<Topology> = read.into_iter().zip(chosen).map(with).collect();
     for topology in &topologies {
+        if topology.chosen.is_empty() {
+            terminal::say(format_args!(
+                "{}: none of its flows is chosen, so it is checked and not run",
+                topology.plan.name
+            ));
+        }
         if args.dev {
             problems.extend(together::not_local(&topology.plan, &topology.flows()));
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use connectors::clock::Clock;
 
-use super::{Args, Failed};
+use super::{Args, Failed, terminal};
 use crate::run::Run;
 use crate::sim;
 
@@ -99,7 +99,7 @@ async fn address(account: &Path) -> SocketAddr {
 /// The name of the topology in a file, and the simulation that it names.
 fn load(topology: &Path) -> Result<(String, sim::Simulation), Failed> {
     let head = crate::topology::head_of(topology).map_err(|problems| {
-        eprint!("{}", problems.render());
+        terminal::say(problems.render().trim_end());
         Failed::usage(format!("{} cannot be read", topology.display()))
     })?;
     let file = head.simulation;

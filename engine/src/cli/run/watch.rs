@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use connectors::clock::Clock;
 
-use super::{Args, Failed, Simulated};
+use super::{Args, Failed, Simulated, terminal};
 use crate::observe::Observed;
 use crate::plan::Plan;
 use crate::run::drained::Watch;
@@ -78,7 +78,7 @@ pub(super) async fn watch(
     }
     if interrupted {
         let stopping = "stopping: what has been read is finished first; interrupt again to stop at once";
-        if person { eprintln!("{stopping}") } else { tracing::info!("{stopping}") }
+        if person { terminal::say(stopping) } else { tracing::info!("{stopping}") }
     }
     observed.stopping();
     runs.iter().for_each(Run::stop);
@@ -126,7 +126,7 @@ fn tell(runs: &[Run], simulated: &[Simulated], now: i64, person: bool) {
     if person {
         let emitted: u64 = simulated.iter().map(|s| s.running.emitted()).sum();
         let emitted = if simulated.is_empty() { String::new() } else { format!("{emitted} events emitted, ") };
-        eprintln!("{emitted}{}", Progress::of(runs, now));
+        terminal::say(format_args!("{emitted}{}", Progress::of(runs, now)));
         return;
     }
     for (run, flow) in runs.iter().flat_map(|run| run.flows.iter().map(move |flow| (run, flow))) {
@@ -178,9 +178,7 @@ async fn finish(
         let tables = args.data.join("tables");
         shown += &format!("query: engine query {} \"SELECT * FROM {table} LIMIT 5\"\n", tables.display());
     }
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    write!(out, "{state}\n{shown}").map_err(|e| Failed::running(vec![format!("standard output: {e}")]))?;
+    terminal::put(&format!("{state}\n{shown}"))?;
     if problems.is_empty() { Ok(()) } else { Err(Failed::running(problems)) }
 }
 

@@ -81,7 +81,7 @@ impl Files {
         match appender {
             Ok(appender) => Some(tracing_appender::non_blocking(appender)),
             Err(error) => {
-                eprintln!("{} is not written: {error}", self.folder.join(name).display());
+                let _ = writeln!(std::io::stderr(), "{} is not written: {error}", self.folder.join(name).display());
                 None
             }
         }
