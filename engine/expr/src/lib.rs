@@ -39,6 +39,7 @@ pub mod json;
 pub mod number;
 mod parse;
 pub mod paths;
+mod repeated;
 mod template;
 pub mod time;
 

@@ -245,10 +245,8 @@ fn work(worker: &mut Worker, shared: &Shared) {
         }
         step();
     }
-    if let Some(commits) = &commits
-        && shared.control.failure().is_none()
-    {
-        commit(shared, &durable, commits);
+    if let Some(commits) = commits.filter(|_| shared.control.failure().is_none()) {
+        commit(shared, &durable, &commits);
     }
     // It has nothing left to do: it is never late again.
     shared.control.beat(worker.index(), i64::MAX);
