@@ -108,7 +108,7 @@ const BINARY_MAGIC: &[(usize, &[u8], &str)] = &[
 /// What files may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Types {
-    /// Content types by extension (lower case). An extension that is not here is refused, unless [`OTHERS`] is; an empty
+    /// Content types by extension (lower case). An extension that is not here is refused, unless `*` is; an empty
     /// table allows all.
     pub allowed: BTreeMap<String, Vec<String>>,
     /// Content types that say nothing.

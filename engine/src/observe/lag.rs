@@ -1,7 +1,7 @@
 //! How far behind the groups are: their committed positions against the ends of the partitions, asked of the logs.
 //!
-//! This is the one part of the metrics that costs calls, so an answer is kept for [`FRESH`], whoever asks how often; and a
-//! log that does not answer within [`PATIENCE`] leaves its series out rather than hold up the others.
+//! This is the one part of the metrics that costs calls, so an answer is kept for `FRESH`, whoever asks how often; and a
+//! log that does not answer within `PATIENCE` leaves its series out rather than hold up the others.
 
 use std::sync::Arc;
 use std::time::Duration;

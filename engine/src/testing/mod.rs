@@ -3,10 +3,10 @@
 //! A case runs the real flows, over systems in memory and a clock that only its steps move, so a retry after forty minutes takes
 //! milliseconds. `docs/testing.md` explains the files.
 //!
-//! - [`suite`] reads a file into cases and steps, by the tables of [`language`]; [`names`] checks them against the topology.
-//! - [`world`] is the outside of a case: the doubles of the connectors, and those of [`doubles`]. It outlives a restart.
-//! - [`life`] is one run of the flows; it knows exactly when nothing is left to do but to wait for the clock.
-//! - [`case`] runs the steps; [`records`] says what is there, [`check`] compares it with [`pattern`]s, [`report`] shows it.
+//! - `suite` reads a file into cases and steps, by the tables of [`language`]; `names` checks them against the topology.
+//! - `world` is the outside of a case: the doubles of the connectors, and those of `doubles`. It outlives a restart.
+//! - `life` is one run of the flows; it knows exactly when nothing is left to do but to wait for the clock.
+//! - `case` runs the steps; `records` says what is there, `check` compares it with `pattern`s, [`report`] shows it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

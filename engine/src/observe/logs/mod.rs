@@ -2,7 +2,7 @@
 //!
 //! A line says when, how grave, by which module, what, in which topology and flow, and the event's own fields. It is one JSON
 //! object, or, for people, text. Secrets are cut out of everything that a line says. Lines of one flow also go to its own file
-//! below a folder, one file a day ([`files`]); what belongs to no flow goes to `engine.log` there.
+//! below a folder, one file a day (`files`); what belongs to no flow goes to `engine.log` there.
 //!
 //! Levels: `error`, a flow cannot go on; `warn`, somebody should look; `info`, what an operator wants to know afterwards;
 //! `debug`, for whoever searches. No line for each row or message above `debug`.
