@@ -187,7 +187,12 @@ pub fn checked_batch(spec: &TableSpec, batch: &RecordBatch) -> Result<RecordBatc
 /// The key of each row as bytes that sort as the keys do. `columns` are all columns of `spec`.
 pub fn encoded_keys(spec: &TableSpec, columns: &[ArrayRef]) -> Result<Rows, ArrowError> {
     let keys: Vec<ArrayRef> = spec.key.iter().filter_map(|index| columns.get(*index)).cloned().collect();
-    RowConverter::new(keys.iter().map(|key| SortField::new(key.data_type().clone())).collect())?.convert_columns(&keys)
+    encoded(&keys)
+}
+
+/// The same of the key columns alone.
+pub(crate) fn encoded(keys: &[ArrayRef]) -> Result<Rows, ArrowError> {
+    RowConverter::new(keys.iter().map(|key| SortField::new(key.data_type().clone())).collect())?.convert_columns(keys)
 }
 
 /// `batches` of the same columns as one.

@@ -37,6 +37,23 @@ pub enum ColumnType {
     Json,
 }
 
+impl ColumnType {
+    /// All of them, in the order of their declaration.
+    pub const ALL: [ColumnType; 11] = [
+        ColumnType::Id,
+        ColumnType::String,
+        ColumnType::Text,
+        ColumnType::Int64,
+        ColumnType::Int32,
+        ColumnType::Float64,
+        ColumnType::Bool,
+        ColumnType::Decimal,
+        ColumnType::Timestamp,
+        ColumnType::Date,
+        ColumnType::Json,
+    ];
+}
+
 /// One value of one column. `Ord` is total, so equal versions are settled the same way everywhere.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Cell {

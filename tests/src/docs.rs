@@ -11,11 +11,13 @@ use engine::run::drained::Watch;
 use engine::run::{self, Embedded, Local, Options, summary::Summary};
 use engine::topology::{Environment, load};
 
-fn root() -> std::path::PathBuf {
+/// The folder of the repository.
+pub fn root() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn read(path: &str) -> String {
+/// The text of one of its files.
+pub fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
@@ -36,8 +38,8 @@ fn every_function_is_in_its_reference() {
     assert!(page.contains(&wanted), "docs/expressions.md must hold exactly this:\n{wanted}");
 }
 
-#[test]
-fn every_key_is_in_the_reference_of_the_language() {
+/// `page` names every key of `schema`, which has more than `least`.
+pub fn assert_every_key_is_named(page: &str, schema: &serde_json::Value, least: usize) {
     fn keys(schema: &serde_json::Value, into: &mut std::collections::BTreeSet<String>) {
         if let Some(properties) = schema.get("properties").and_then(|p| p.as_object()) {
             into.extend(properties.keys().cloned());
@@ -49,13 +51,18 @@ fn every_key_is_in_the_reference_of_the_language() {
         }
     }
     let mut all = std::collections::BTreeSet::new();
-    keys(&engine::topology::schema::schema(), &mut all);
-    assert!(all.len() > 80, "{} keys", all.len());
-    let page = read("docs/language.md");
+    keys(schema, &mut all);
+    assert!(all.len() > least, "{} keys", all.len());
+    let text = read(page);
     let words: std::collections::BTreeSet<&str> =
-        page.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).collect();
+        text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).collect();
     let missing: Vec<_> = all.iter().filter(|key| !words.contains(key.as_str())).collect();
-    assert!(missing.is_empty(), "docs/language.md does not name {missing:?}");
+    assert!(missing.is_empty(), "{page} does not name {missing:?}");
+}
+
+#[test]
+fn every_key_is_in_the_reference_of_the_language() {
+    assert_every_key_is_named("docs/language.md", &engine::topology::schema::schema(), 80);
 }
 
 #[test]

@@ -103,6 +103,16 @@ impl Engine {
         Started { child, out, err }
     }
 
+    /// Runs it once more on `data`, where everything is there already: it says what it `said` and touches no file but those that
+    /// `may_change`, and the one that counts its runs.
+    pub fn assert_nothing_to_do(&self, data: &Path, said: &str, may_change: impl Fn(&str) -> bool) {
+        let before = files(data);
+        assert_eq!(self.finish().expect(0).out, said);
+        for (name, content) in files(data).iter().filter(|(name, _)| *name != "sim/runs" && !may_change(name)) {
+            assert!(before.get(name) == Some(content), "{name} was touched by a run that had nothing to do");
+        }
+    }
+
     /// Runs it while nobody reads what it says, like `engine … | true`; its exit status.
     pub fn unread(&self) -> Option<i32> {
         let (folder, ours) = (tempfile::tempdir().expect("a folder"), std::io::pipe().expect("a pipe"));

@@ -1,12 +1,8 @@
 //! The tests of topologies: all hold, and what does not hold is shown at its place.
 
-use std::path::{Path, PathBuf};
-
 use engine::testing::{Report, run};
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
+use crate::docs::{assert_every_key_is_named, read, root};
 
 #[test]
 fn topology_suites() {
@@ -17,7 +13,7 @@ fn topology_suites() {
 
 /// The blocks of code of the page, in order, without their fences.
 fn blocks() -> Vec<String> {
-    let page = std::fs::read_to_string(root().join("docs/testing.md")).unwrap();
+    let page = read("docs/testing.md");
     let parts: Vec<&str> = page.split("```").collect();
     parts.iter().skip(1).step_by(2).map(|block| block.split_once('\n').unwrap().1.to_owned()).collect()
 }
@@ -121,22 +117,6 @@ fn what_is_wrong_with_a_file_is_shown_at_its_place() {
 
 #[test]
 fn every_key_of_a_test_file_is_in_its_reference() {
-    fn keys(schema: &serde_json::Value, into: &mut std::collections::BTreeSet<String>) {
-        if let Some(properties) = schema.get("properties").and_then(|p| p.as_object()) {
-            into.extend(properties.keys().cloned());
-        }
-        match schema {
-            serde_json::Value::Object(members) => members.values().for_each(|value| keys(value, into)),
-            serde_json::Value::Array(items) => items.iter().for_each(|value| keys(value, into)),
-            _ => {}
-        }
-    }
-    let mut all = std::collections::BTreeSet::new();
-    keys(&engine::topology::schema::schema_of(&engine::testing::language::SUITE, "Test"), &mut all);
-    assert!(all.len() > 40, "{} keys", all.len());
-    let page = std::fs::read_to_string(root().join("docs/testing.md")).unwrap();
-    let words: std::collections::BTreeSet<&str> =
-        page.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).collect();
-    let missing: Vec<_> = all.iter().filter(|key| !words.contains(key.as_str())).collect();
-    assert!(missing.is_empty(), "docs/testing.md does not name {missing:?}");
+    let schema = engine::topology::schema::schema_of(&engine::testing::language::SUITE, "Test");
+    assert_every_key_is_named("docs/testing.md", &schema, 40);
 }

@@ -12,7 +12,6 @@ use deltalake::arrow::array::make_comparator;
 use deltalake::arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array};
 use deltalake::arrow::compute::{SortOptions, interleave, take};
 use deltalake::arrow::datatypes::{Schema, SchemaRef};
-use deltalake::arrow::row::{RowConverter, SortField};
 use deltalake::datafile::writer::{DeltaWriter, WriterConfig};
 use deltalake::kernel::Add;
 use deltalake::logstore::ObjectStoreRef;
@@ -114,8 +113,7 @@ impl Source {
             column.ok_or_else(|| DeltaTableError::generic(format!("key column {} was not read", field.name())))
         });
         let columns: Vec<ArrayRef> = columns.collect::<DeltaResult<_>>()?;
-        let fields = columns.iter().map(|c| SortField::new(c.data_type().clone())).collect();
-        Ok(RowConverter::new(fields)?.convert_columns(&columns)?)
+        Ok(rows::encoded(&columns)?)
     }
 
     fn key_schema(&self) -> Schema {

@@ -187,19 +187,7 @@ mod tests {
 
     use super::*;
 
-    const KINDS: [ColumnType; 11] = [
-        ColumnType::Id,
-        ColumnType::String,
-        ColumnType::Text,
-        ColumnType::Int64,
-        ColumnType::Int32,
-        ColumnType::Float64,
-        ColumnType::Bool,
-        ColumnType::Decimal,
-        ColumnType::Timestamp,
-        ColumnType::Date,
-        ColumnType::Json,
-    ];
+    const KINDS: [ColumnType; 11] = ColumnType::ALL;
 
     /// The cell in one word: `null`, `!` for a mismatch, else its content.
     fn shown(kind: ColumnType, text: &str) -> String {

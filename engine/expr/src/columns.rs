@@ -154,19 +154,7 @@ mod tests {
     use super::*;
     use crate::{Bindings, Env};
 
-    const KINDS: [ColumnType; 11] = [
-        ColumnType::Id,
-        ColumnType::String,
-        ColumnType::Text,
-        ColumnType::Int64,
-        ColumnType::Int32,
-        ColumnType::Float64,
-        ColumnType::Bool,
-        ColumnType::Decimal,
-        ColumnType::Timestamp,
-        ColumnType::Date,
-        ColumnType::Json,
-    ];
+    const KINDS: [ColumnType; 11] = ColumnType::ALL;
 
     fn table(required: usize) -> Vec<Column> {
         let column = |(i, kind): (usize, &ColumnType)| Column {

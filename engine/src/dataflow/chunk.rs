@@ -122,9 +122,7 @@ impl Flattener {
     ) -> std::result::Result<Option<Arc<str>>, Failure> {
         let scope = document.scope(env);
         let failure = |place: &Place, text: String| Failure::new(Category::Permanent, text, &self.block.name, place);
-        if let Some(when) = &self.block.when
-            && !when.test(&scope).map_err(|e| failure(&self.block.place, format!("when: {e}")))?
-        {
+        if !document.holds(self.block.when.as_ref(), env, &self.block.name, &self.block.place)? {
             return Ok(None);
         }
         let key = self.columns.append(&scope, &mut building.builder).map_err(|refused| {

@@ -169,9 +169,7 @@ impl PatchBlock {
     fn fire(&self, document: &Document, env: &Env) -> Result<Option<(Key, Patch, bool)>, Failure> {
         let (name, scope) = (&self.block.name, document.scope(env));
         let failure = |place: &_, text: String| Failure::new(Category::Permanent, text, name, place);
-        if let Some(when) = &self.block.when
-            && !when.test(&scope).map_err(|e| failure(&self.block.place, format!("when: {e}")))?
-        {
+        if !document.holds(self.block.when.as_ref(), env, name, &self.block.place)? {
             return Ok(None);
         }
         let spec = self.patcher.spec();
@@ -204,9 +202,7 @@ impl SendBlock {
     fn fire(&self, document: &Document, env: &Env) -> Result<Option<Record>, Failure> {
         let (name, scope) = (&self.block.name, document.scope(env));
         let failure = |text: String| Failure::new(Category::Permanent, text, name, &self.block.place);
-        if let Some(when) = &self.block.when
-            && !when.test(&scope).map_err(|e| failure(format!("when: {e}")))?
-        {
+        if !document.holds(self.block.when.as_ref(), env, name, &self.block.place)? {
             return Ok(None);
         }
         let mut body = Object::with_capacity(self.block.body.len());

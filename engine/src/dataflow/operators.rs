@@ -71,12 +71,7 @@ impl Setting {
 
     /// Whether the stage runs on `document`.
     fn runs(&self, document: &Document, env: &Env) -> Result<bool, Failure> {
-        match &self.when {
-            None => Ok(true),
-            Some(when) => when
-                .test(&document.scope(env))
-                .map_err(|e| Failure::new(Category::Permanent, format!("when: {e}"), &self.name, &self.place)),
-        }
+        document.holds(self.when.as_ref(), env, &self.name, &self.place)
     }
 }
 

@@ -11,7 +11,7 @@ use connectors::clock::Micros;
 use connectors::log::Position;
 use connectors::{Category, Error};
 
-use crate::expr::{Bindings, Env, Json, Scope};
+use crate::expr::{Bindings, Env, Expr, Json, Scope};
 use crate::plan::{Leave, Place};
 
 pub mod call;
@@ -69,6 +69,13 @@ impl Document {
     /// The scope of its expressions.
     pub fn scope<'a>(&'a self, env: &'a Env) -> Scope<'a> {
         Scope { bindings: &self.bindings, root: None, env }
+    }
+
+    /// Whether `when` is true of it, or is not there. An expression without a value is a failure of the stage or block `name`,
+    /// declared at `place`.
+    pub fn holds(&self, when: Option<&Expr>, env: &Env, name: &Arc<str>, place: &Place) -> Result<bool, Failure> {
+        when.map_or(Ok(true), |when| when.test(&self.scope(env)))
+            .map_err(|e| Failure::new(Category::Permanent, format!("when: {e}"), name, place))
     }
 
     /// Binds `value` to `name` and marks the document as produced.

@@ -19,3 +19,14 @@ pub mod compare;
 pub mod expect;
 pub mod lake;
 pub mod xact;
+
+/// Why a message is dead at the door.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dead {
+    /// It is not JSON, or no object.
+    NotAnObject,
+    /// A required field is missing or blank.
+    Missing(&'static str),
+    /// A field cannot be what it has to be.
+    Wrong(&'static str),
+}

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+pub use crate::model::Dead;
 use crate::model::coerce;
 
 /// A well-formed event.
@@ -23,17 +24,6 @@ pub struct Event {
     pub video: Option<String>,
     /// The master file name.
     pub mfn: Option<String>,
-}
-
-/// Why a message is dead at the door.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Dead {
-    /// It is not JSON, or no object.
-    NotAnObject,
-    /// A required field is missing or blank.
-    Missing(&'static str),
-    /// A field cannot be what it has to be.
-    Wrong(&'static str),
 }
 
 /// The event a message holds. A text is the payload as it was sent.

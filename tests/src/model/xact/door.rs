@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use uuid::{Uuid, uuid};
 
+pub use crate::model::Dead;
 use crate::model::coerce::{self, at, date, iso, redact};
 use crate::model::expect::Cell;
 
@@ -54,17 +55,6 @@ pub struct Event {
     pub data: Value,
     /// The whole message.
     pub raw: Value,
-}
-
-/// Why a message is dead at the door.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Dead {
-    /// It is not JSON, or no object.
-    NotAnObject,
-    /// A required field is missing or blank.
-    Missing(&'static str),
-    /// A field cannot be what it has to be.
-    Wrong(&'static str),
 }
 
 /// The event a message holds. A text is the payload as it was sent.
