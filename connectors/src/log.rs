@@ -172,4 +172,8 @@ pub trait Log: Send + Sync {
     async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn Source>>;
     /// A producer; cheap to clone.
     async fn producer(&self) -> Result<Arc<dyn Producer>>;
+    /// Why nothing can be read or written at present. Answered from what is known, without asking anybody.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
 }

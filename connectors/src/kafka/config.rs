@@ -164,6 +164,8 @@ impl Options {
         config.set("queued.max.messages.kbytes", self.prefetch_kib.to_string());
         // A poll that found its queues empty is answered soon after the next message, not half a second later.
         config.set("fetch.wait.max.ms", "100");
+        // Tells whether brokers are connected.
+        config.set("statistics.interval.ms", "5000");
         extend(&mut config, &self.consumer);
         config.set("group.id", group);
         config.set("enable.auto.commit", "false");

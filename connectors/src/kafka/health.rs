@@ -36,9 +36,8 @@ impl Health {
         }
     }
 
-    /// Whether the last that was heard is that the brokers are gone.
-    #[cfg(test)]
-    pub(super) fn is_down(&self) -> bool {
-        self.down.load(Ordering::Relaxed)
+    /// What is wrong, while the last that was heard is that the brokers are gone.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.down.load(Ordering::Relaxed).then(|| format!("Kafka at {} cannot be reached", self.brokers))
     }
 }

@@ -34,7 +34,7 @@ pub struct Log {
     /// By group a client that asks for its position: finding a coordinator takes long, and a group is asked about each of its
     /// topics. As many as the process asks about.
     groups: Arc<Mutex<BTreeMap<String, Arc<BaseConsumer<Context>>>>>,
-    pub(super) health: Arc<Health>,
+    health: Arc<Health>,
     /// One for all writers: a producer batches across them.
     producer: Mutex<Option<Arc<Producer>>>,
 }
@@ -142,8 +142,13 @@ fn names(client: &BaseConsumer<Context>, timeout: Duration) -> Result<BTreeSet<S
 fn bounds(client: &BaseConsumer<Context>, topic: &str, timeout: Duration) -> Result<Vec<Bounds>> {
     let what = format!("reading the bounds of topic {topic}");
     let metadata = client.fetch_metadata(Some(topic), timeout).map_err(|e| error::of(&what, &e))?;
-    let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
-    let Some(found) = found else { return Ok(Vec::new()) };
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(Vec::new()) };
+    match found.error().map(RDKafkaErrorCode::from) {
+        None => {}
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => return Ok(Vec::new()),
+        // A topic that is there but cannot be described is not an empty one.
+        Some(code) => return Err(error::coded(&what, code)),
+    }
     let mut partitions: Vec<i32> = found.partitions().iter().map(|partition| partition.id()).collect();
     partitions.sort_unstable();
     let bounds = partitions.into_iter().map(|partition| {
@@ -257,6 +262,10 @@ impl log::Log for Log {
         let new = Arc::new(Producer::new(self.options.clone(), self.health.clone())?);
         *producer = Some(new.clone());
         Ok(new)
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.health.trouble()
     }
 }
 

@@ -340,7 +340,12 @@ impl ClientContext for Context {
         context::log(level, facility, line);
     }
 
-    fn stats(&self, _: Statistics) {}
+    /// An outage ends when a broker is connected again, also while there is nothing to read.
+    fn stats(&self, statistics: Statistics) {
+        if statistics.brokers.values().any(|broker| broker.state == "UP") {
+            self.shared.health.answered();
+        }
+    }
 
     fn error(&self, error: KafkaError, reason: &str) {
         // The same error comes out of the poll that serves the queue, where it is counted.

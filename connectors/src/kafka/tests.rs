@@ -177,15 +177,21 @@ async fn a_consumer_rests_when_its_brokers_are_gone_and_comes_back() {
         .log(|options| {
             options.breaker_failures = 2;
             options.breaker_cooldown = Duration::from_millis(300);
+            options.consumer.insert("statistics.interval.ms".into(), "200".into());
         })
         .await;
     let mut source = log.subscribe(subscription("orders")).await.unwrap();
     while source.poll(10, 1 << 20, Duration::from_secs(1)).await.unwrap().assigned.is_empty() {}
     mock.asks.send(Ask::Down).unwrap();
-    while !log.health.is_down() {
+    while log.trouble().is_none() {
         assert!(source.poll(10, 1 << 20, Duration::from_millis(50)).await.unwrap().messages.is_empty());
     }
+    assert!(log.trouble().unwrap().contains("cannot be reached"));
     mock.asks.send(Ask::Up).unwrap();
+    // It is over when a broker is connected, though nothing was read or written yet.
+    while log.trouble().is_some() {
+        source.poll(10, 1 << 20, Duration::from_millis(50)).await.unwrap();
+    }
     log.producer().await.unwrap().send(vec![record("orders", "after")]).await.unwrap();
     loop {
         // It may rest once more meanwhile.
@@ -197,7 +203,7 @@ async fn a_consumer_rests_when_its_brokers_are_gone_and_comes_back() {
         }
     }
     source.commit(&Position::from([((Arc::from("orders"), 0), 1)])).await.unwrap();
-    assert!(!log.health.is_down());
+    assert_eq!(log.trouble(), None);
     source.close().await.unwrap();
     assert!(source.poll(1, 1, Duration::ZERO).await.unwrap_err().message.contains("closed"));
 }

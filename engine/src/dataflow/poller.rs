@@ -7,7 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connectors::clock::Clock;
+use connectors::Error;
+use connectors::clock::{Clock, Micros};
 use connectors::log::{Message, Partition, Polled, Position, Source};
 use tokio::sync::{mpsc, watch};
 
@@ -24,6 +25,9 @@ const BATCH_BYTES: usize = 4 << 20;
 const WAIT: Duration = Duration::from_millis(100);
 /// The longest pause between tries against a connector that fails.
 const MAX_PAUSE: Duration = Duration::from_secs(10);
+
+/// A source that keeps failing does so more often than this, in microseconds.
+const QUIET: Micros = 60_000_000;
 
 /// What the poller hands to the dataflow.
 #[derive(Debug, Default)]
@@ -61,7 +65,7 @@ pub async fn run(poller: Poller) {
     let Poller { mut source, batches, mut commits, epochs, control, wake, clock, stages, name } = poller;
     let mut pause = Duration::from_millis(100);
     let mut batches = Some(batches);
-    let mut refused = false;
+    let mut refusal = Refusal { control: control.clone(), name, last: None };
     loop {
         if control.is_stopped() && batches.take().is_some() {
             // The source operator ends when it has seen the last batch; we stay for the commits.
@@ -74,12 +78,12 @@ pub async fn run(poller: Poller) {
                 if changed.is_err() {
                     // The group hears that we leave, so that others need not wait for our silence.
                     if let Err(error) = source.close().await {
-                        tracing::debug!(flow = %name, %error, "leaving the group");
+                        tracing::debug!(flow = %refusal.name, %error, "leaving the group");
                     }
                     return;
                 }
                 let position = epochs.take_pending();
-                if !position.is_empty() && commit(&mut *source, &position, &control, &*clock, &name).await {
+                if !position.is_empty() && commit(&mut *source, &position, &mut refusal, &*clock).await {
                     for stage in &stages {
                         stage.committed(&position).await;
                     }
@@ -90,20 +94,14 @@ pub async fn run(poller: Poller) {
             polled = source.poll(BATCH, BATCH_BYTES, WAIT), if reading && control.has_room() => match polled {
                 Ok(polled) => {
                     // Nothing to read is no answer yet.
-                    if refused && !(polled.messages.is_empty() && polled.assigned.is_empty()) {
-                        tracing::info!(flow = %name, "source answers again");
-                        refused = false;
-                        control.set_refused(None);
+                    if !(polled.messages.is_empty() && polled.assigned.is_empty()) || refusal.is_old(clock.now()) {
+                        refusal.end();
                     }
                     pause = Duration::from_millis(100);
                     deliver(polled, &mut batches, &control, &wake).await;
                 }
                 Err(error) => {
-                    if !refused {
-                        tracing::warn!(flow = %name, %error, "source does not answer; trying again");
-                    }
-                    refused = true;
-                    control.set_refused(Some(error.to_string()));
+                    refusal.tell(&error, clock.now());
                     clock.sleep(pause).await;
                     pause = (pause * 2).min(MAX_PAUSE);
                 }
@@ -131,26 +129,53 @@ async fn deliver(polled: Polled, batches: &mut Option<mpsc::Sender<Batch>>, cont
     wake.wake();
 }
 
-async fn commit(
-    source: &mut dyn Source,
-    position: &Position,
-    control: &Control,
-    clock: &dyn Clock,
-    name: &str,
-) -> bool {
+/// Whether the source answers, and who hears of it.
+struct Refusal {
+    control: Arc<Control>,
+    name: String,
+    /// When it last failed.
+    last: Option<Micros>,
+}
+
+impl Refusal {
+    /// The source failed.
+    fn tell(&mut self, error: &Error, now: Micros) {
+        if self.last.is_none() {
+            tracing::warn!(flow = %self.name, %error, "source does not answer; trying again");
+        }
+        self.last = Some(now);
+        self.control.set_refused(Some(error.to_string()));
+    }
+
+    /// Whether it has not failed for so long that it has mended without a word.
+    fn is_old(&self, now: Micros) -> bool {
+        self.last.is_some_and(|last| now.saturating_sub(last) > QUIET)
+    }
+
+    /// The source answered.
+    fn end(&mut self) {
+        if self.last.take().is_some() {
+            tracing::info!(flow = %self.name, "source answers again");
+            self.control.set_refused(None);
+        }
+    }
+}
+
+async fn commit(source: &mut dyn Source, position: &Position, refusal: &mut Refusal, clock: &dyn Clock) -> bool {
     let mut pause = Duration::from_millis(50);
     for attempt in 1.. {
         match source.commit(position).await {
-            Ok(()) => return true,
+            Ok(()) => {
+                refusal.end();
+                return true;
+            }
             // Nothing is lost: what is not committed is read again. While stopping we do not wait for ever.
-            Err(error) if attempt >= 5 && control.is_stopped() => {
-                tracing::warn!(flow = %name, %error, "position not committed; it will be read again");
+            Err(error) if attempt >= 5 && refusal.control.is_stopped() => {
+                tracing::warn!(flow = %refusal.name, %error, "position not committed; it will be read again");
                 return false;
             }
             Err(error) => {
-                if attempt == 1 {
-                    tracing::warn!(flow = %name, %error, "position not committed; trying again");
-                }
+                refusal.tell(&error, clock.now());
                 if !error.category.is_retryable() {
                     return false;
                 }

@@ -22,6 +22,8 @@ pub struct Signs {
     pub flows: Vec<FlowSigns>,
     /// Connections whose circuit breaker is open.
     pub open: Vec<String>,
+    /// Connections that cannot be reached, and why.
+    pub down: Vec<(String, String)>,
 }
 
 /// What shows of one flow.
@@ -62,8 +64,14 @@ pub fn signs(subjects: &[Subject], now: Micros) -> Vec<Signs> {
         });
         let breakers = subject.outside.clients().filter(|(_, client)| client.breaker == BreakerState::Open);
         let open = breakers.map(|(connection, _)| connection.clone());
+        let down = subject.outside.troubles().map(|(connection, why)| (connection.clone(), why));
         match all.iter_mut().find(|signs| signs.topology == *name) {
-            None => all.push(Signs { topology: name.clone(), flows: flows.collect(), open: open.collect() }),
+            None => all.push(Signs {
+                topology: name.clone(),
+                flows: flows.collect(),
+                open: open.collect(),
+                down: down.collect(),
+            }),
             Some(known) => {
                 for (known, flow) in known.flows.iter_mut().zip(flows) {
                     known.failure = known.failure.take().or(flow.failure);
@@ -72,6 +80,7 @@ pub fn signs(subjects: &[Subject], now: Micros) -> Vec<Signs> {
                     known.assigned += flow.assigned;
                 }
                 known.open.extend(open);
+                known.down.extend(down);
             }
         }
     }
@@ -88,7 +97,7 @@ pub fn judge(phase: Phase, signs: &[Signs]) -> Health {
         Phase::Stopping => health.unready.push("stopping: what has been read is being finished".to_owned()),
         Phase::Running => {}
     }
-    for Signs { topology, flows, open } in signs {
+    for Signs { topology, flows, open, down } in signs {
         for flow in flows {
             let name = format!("flow {topology}/{}", flow.name);
             if let Some(failure) = &flow.failure {
@@ -110,6 +119,7 @@ pub fn judge(phase: Phase, signs: &[Signs]) -> Health {
         }
         let breaker = |name: &String| format!("connection {topology}/{name}: its circuit breaker is open");
         health.unready.extend(open.iter().map(breaker));
+        health.unready.extend(down.iter().map(|(name, why)| format!("connection {topology}/{name}: {why}")));
     }
     // What is dead is not ready either.
     health.unready.extend(health.dead.iter().cloned());
@@ -153,7 +163,7 @@ mod tests {
         ];
         for (phase, flow, open, dead, unready) in cases {
             let open = open.iter().map(|o| (*o).to_owned()).collect();
-            let signs = Signs { topology: "shop".into(), flows: vec![flow.clone()], open };
+            let signs = Signs { topology: "shop".into(), flows: vec![flow.clone()], open, down: Vec::new() };
             let health = judge(*phase, &[signs]);
             let told = |reasons: &[String], expected: &Option<&str>| match expected {
                 None => reasons.is_empty(),
@@ -161,5 +171,13 @@ mod tests {
             };
             assert!(told(&health.dead, dead) && told(&health.unready, unready), "{flow:?}: {health:?}");
         }
+    }
+
+    #[test]
+    fn a_cluster_that_cannot_be_reached_is_a_reason() {
+        let down = vec![("bus".to_owned(), "no broker answers".to_owned())];
+        let signs = Signs { topology: "shop".into(), flows: vec![well()], down, ..Signs::default() };
+        let health = judge(Phase::Running, &[signs]);
+        assert_eq!((health.dead.len(), health.unready), (0, vec!["connection shop/bus: no broker answers".to_owned()]));
     }
 }

@@ -104,8 +104,8 @@ pub struct DedupTable {
     pub table: String,
     /// The index of the column that holds the key.
     pub key: usize,
-    /// The index of the column that holds the instant, if any.
-    pub at: Option<usize>,
+    /// The index of the column that holds the instant.
+    pub at: usize,
 }
 
 /// One request of an API, as templates.

@@ -253,8 +253,7 @@ impl Outside {
         let mut seen = Seen::new(window);
         let Some(from) = from else { return Ok(seen) };
         let table = find(&self.tables, &from.table)?;
-        let mut wanted = vec![from.key];
-        wanted.extend(from.at);
+        let wanted = [from.key, from.at];
         // First the positions, then the rows: a commit of another process in between adds keys that nobody is misjudged by.
         let application = format!("{}/{}/", self.topology, flow.name);
         for (name, offset) in table.table.transactions().await? {
@@ -266,11 +265,10 @@ impl Outside {
             }
         }
         for batch in table.table.scan(&wanted, None).await? {
-            let keys = columns::texts(&batch, 0)?;
-            let instants = if from.at.is_some() { columns::instants(&batch, 1)? } else { vec![None; keys.len()] };
-            for (key, at) in keys.iter().zip(instants) {
-                if let Some(key) = key {
-                    seen.restore(key, at.unwrap_or_else(|| self.clock.now()));
+            let now = self.clock.now();
+            for (key, at) in columns::texts(&batch, 0)?.into_iter().zip(columns::instants(&batch, 1)?) {
+                if let (Some(key), Some(at)) = (key, at) {
+                    seen.restore(key, at.min(now));
                 }
             }
         }
@@ -327,6 +325,11 @@ impl Outside {
             files.push((name.clone(), store.url().to_owned(), store.count().await?));
         }
         Ok(files)
+    }
+
+    /// Logs that cannot be reached at present, and why.
+    pub fn troubles(&self) -> impl Iterator<Item = (&String, String)> {
+        self.logs.iter().filter_map(|(name, log)| Some((name, log.trouble()?)))
     }
 
     /// What the clients have done: calls, retries within the client, the breaker's state.

@@ -5,8 +5,8 @@
 //!   dedup: {key: event.id, at: event.created_at, window: 24h, table: events}
 //! ```
 //! Keys are remembered as 128-bit hashes, in one set for each time bucket (an eighth of the window, by the instant `at`); a
-//! bucket is forgotten as a whole when its instants are older than the window, seen from the newest instant. So the state
-//! holds the keys of one window and no more.
+//! bucket is forgotten as a whole when its instants are older than the window, seen from the newest instant; one that is still
+//! to come counts as now. So the state holds the keys of one window and no more.
 //!
 //! It never judges a message that failed before or was replayed: its key is there because of itself. For the same reason a
 //! key remembers where its message came from, and the same message delivered again is not its own duplicate. After a restart
@@ -133,7 +133,8 @@ impl Apply for Dedup {
             Err(e) => return failure(e.to_string()),
         };
         let at = match self.at.eval(&scope).map(|at| coerce(ColumnType::Timestamp, &at)) {
-            Ok(Ok(Cell::Timestamp(at))) => at,
+            // An instant to come would push the whole window out.
+            Ok(Ok(Cell::Timestamp(at))) => at.min(env.now),
             Ok(_) => return failure("the instant is not a timestamp".to_owned()),
             Err(e) => return failure(e.to_string()),
         };

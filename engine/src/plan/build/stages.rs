@@ -135,13 +135,15 @@ impl<'a> Builder<'a> {
             let same = |e: &&&Entry| e.value.text().map(str::trim) == Some(expr.text().trim());
             columns.iter().find(same).and_then(|e| spec.column(e.key.trim_end_matches('?')))
         };
-        match column(key) {
-            Some(key) => Some(DedupTable { table, key, at: column(at) }),
-            None => {
-                let message =
-                    format!("no rows block of this flow writes `{}` into a column of `{table}`", key.text().trim());
+        // Without the instant nobody could say which keys are still in the window.
+        match (column(key), column(at)) {
+            (Some(key), Some(at)) => Some(DedupTable { table, key, at }),
+            (found, _) => {
+                let missing = if found.is_none() { key } else { at }.text().trim();
+                let message = format!("no rows block of this flow writes `{missing}` into a column of `{table}`");
                 self.problem(code::DEDUP_TABLE, node.span, message).help = Some(
-                    "write the dedup's key, spelt the same, into a column of that table, or say `forgets: true`".into(),
+                    "write the dedup's `key` and `at`, spelt the same, into columns of that table, or say `forgets: true`"
+                        .into(),
                 );
                 None
             }
