@@ -212,3 +212,16 @@ fn the_names_of_the_workers_before_are_aliases() {
         assert_eq!(each.collect::<Vec<_>>(), flows, "{worker}");
     }
 }
+
+#[test]
+fn a_topic_that_a_topology_does_not_know_is_not_made_by_a_slip() {
+    let folder = Folder::new();
+    folder.write("lines.jsonl", "{\"id\": \"1\"}\n");
+    let produce = |topic: &str| {
+        let engine = Engine::new("produce").arg(topic).arg(folder.path("lines.jsonl").display());
+        engine.arg("--topology").arg(folder.path("shop.yaml").display()).arg("--data").arg(folder.data().display())
+    };
+    let refused = produce("shop.order").finish().expect(2);
+    assert!(refused.err.contains("topic shop.order does not exist; did you mean shop.orders?"), "{}", refused.err);
+    produce("shop.orders").finish().expect(0);
+}

@@ -14,7 +14,7 @@ use super::{Failed, Loading, terminal};
 use crate::expr::json;
 use crate::plan::{Connection, Kafka, Plan};
 use crate::run::systems;
-use crate::topology::Environment;
+use crate::topology::{Environment, nearest};
 
 /// Where topics are: in a topology's logs; without one, in the embedded log below `--data`, or in a Kafka cluster.
 #[derive(clap::Args)]
@@ -123,13 +123,18 @@ impl Logs {
         let spec =
             TopicSpec { name: topic.to_owned(), partitions: declared.and_then(|t| t.partitions).unwrap_or(PARTITIONS) };
         let log = self.of(topic)?;
-        if self.embedded {
+        // With a topology a name that it does not know is a slip of the pen.
+        if self.embedded && (declared.is_some() || self.plan.is_none()) {
             return Ok(log.create(&[spec]).await?);
         }
-        match log.missing(&[spec]).await?.is_empty() {
-            true => Ok(()),
-            false => Err(Failed::usage(format!("topic {topic} does not exist; create it first"))),
+        if log.missing(&[spec]).await?.is_empty() {
+            return Ok(());
         }
+        let names = self.plan.iter().flat_map(|plan| plan.topics.values()).map(|t| t.name.as_str());
+        Err(Failed::usage(match nearest(topic, names) {
+            Some(name) => format!("topic {topic} does not exist; did you mean {name}?"),
+            None => format!("topic {topic} does not exist; create it first"),
+        }))
     }
 }
 
