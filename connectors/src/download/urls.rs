@@ -50,6 +50,9 @@ impl Urls {
         if text.contains(|c: char| c.is_control() || c == '\\') {
             return Err(refuse("it holds a control character or a backslash"));
         }
+        if text.trim_start() != text {
+            return Err(refuse("it begins with a blank"));
+        }
         if authority.contains('@') {
             return Err(refuse("it holds a user name or a password"));
         }

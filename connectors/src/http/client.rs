@@ -138,9 +138,13 @@ impl Client {
 impl Shared {
     async fn send(&self, request: &Request) -> Result<Response> {
         let mut attempt = 0;
+        let mut last = None;
         loop {
             let error = match self.exchange(request).await {
                 Ok(response) => return Ok(response),
+                // Its own failure may have opened the breaker. What it was answered counts; if the rejection did, a request
+                // that always fails would wait for ever.
+                Err(error) if error.category == Category::CircuitOpen => return Err(last.unwrap_or(error)),
                 Err(error) => error,
             };
             if !matches!(error.category, Category::Transient | Category::Unknown) {
@@ -150,6 +154,7 @@ impl Shared {
             let Some(wait) = self.backoff.next(attempt, error.retry_after, random) else { return Err(error) };
             tracing::debug!(%error, ?wait, attempt, "trying again");
             self.clock.sleep(self.clock.scaled(wait)).await;
+            last = Some(error);
             attempt += 1;
             add(&self.counts.retries, 1);
         }

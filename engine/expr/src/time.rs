@@ -140,7 +140,8 @@ pub fn parse_timestamp(text: &str) -> Option<i64> {
         None if reader.0.is_empty() => 0,
         None => return None,
     };
-    Some(days * DAY + time - reader.offset()? * SECOND)
+    // An offset can lead out of the years that have a text.
+    Some(days * DAY + time - reader.offset()? * SECOND).filter(|micros| in_range(*micros))
 }
 
 /// The date that `text` names: a date, or the date in UTC of an instant.

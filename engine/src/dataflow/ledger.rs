@@ -183,7 +183,7 @@ fn failed_record(held: &Held, failure: &Failure, topic: &str, due: Option<i64>, 
     use header::*;
     let message = &held.delivered.message;
     let meta = &held.delivered.meta;
-    let attempt = meta.attempt.saturating_add(1).to_string();
+    let attempt = meta.attempt.saturating_add(1);
     let origin = format!("{}/{}/{}", meta.origin.topic, meta.origin.partition, meta.origin.offset);
     let first = message.header(FIRST_FAILURE).map_or_else(|| time::format_timestamp(now), str::to_owned);
     let trace = message.header(TRACE).map_or_else(|| format!("{origin}@{}", meta.entered), str::to_owned);
@@ -197,8 +197,9 @@ fn failed_record(held: &Held, failure: &Failure, topic: &str, due: Option<i64>, 
     let ours = [ATTEMPT, RETRY_COUNT, CATEGORY, ERROR, STAGE, PLACE, ORIGIN, FIRST_FAILURE, DUE, TRACE, HISTORY];
     headers.extend(message.headers.iter().filter(|(n, _)| !ours.contains(&&**n)).cloned());
     let mut put = |name: &str, value: String| headers.push((Arc::from(name), Bytes::from(value)));
-    put(ATTEMPT, attempt.clone());
-    put(RETRY_COUNT, attempt);
+    put(ATTEMPT, attempt.to_string());
+    // A dead message is not tried again.
+    put(RETRY_COUNT, if due.is_some() { attempt } else { meta.attempt }.to_string());
     put(CATEGORY, failure.category.as_str().to_owned());
     put(ERROR, failure.message.clone());
     put(STAGE, failure.stage.to_string());

@@ -71,12 +71,19 @@ impl Download {
         let mut url = self.text(&self.plan.url, "url", document, env)?;
         let name = self.text(&self.plan.name, "name", document, env)?;
         let mut refreshes = 0;
-        if self.has_expired(document, env)? {
+        let end = self.end(document, env)?;
+        if end.is_some_and(|end| self.clock.now() >= end.saturating_sub(self.margin())) {
             url = match &self.refresh {
                 None => return Err(self.failed(&Error::permanent("the link has expired"))),
                 Some(refresh) => {
                     refreshes += 1;
-                    self.new_link(refresh, document, env, usage).await?
+                    let new = self.new_link(refresh, document, env, usage).await?;
+                    // Within the margin the old link still works.
+                    if new == url && end.is_some_and(|end| self.clock.now() >= end) {
+                        let same = "the link has expired; a refresh gave the same link";
+                        return Err(self.failed(&Error::transient(same)));
+                    }
+                    new
                 }
             };
         }
@@ -115,19 +122,19 @@ impl Download {
         text.ok_or_else(|| self.failed(&Error::permanent(format!("{what} is not a text"))))
     }
 
-    /// Whether the link's end, less the margin of a refresh, has passed. A link without an end never expires.
-    fn has_expired(&self, document: &Document, env: &Env) -> Result<bool, Failure> {
-        let Some(expires) = &self.plan.expires else { return Ok(false) };
-        let end = match coerce(ColumnType::Timestamp, &self.value(expires, "expires", document, env)?) {
-            Ok(Cell::Timestamp(end)) => end,
-            _ => return Ok(false),
-        };
-        let margin = self
-            .plan
-            .refresh
-            .as_ref()
-            .map_or(0, |r| Micros::try_from(self.clock.scaled(r.margin).as_micros()).unwrap_or(Micros::MAX));
-        Ok(self.clock.now() >= end.saturating_sub(margin))
+    /// The instant from which the link is of no use; none if it never expires.
+    fn end(&self, document: &Document, env: &Env) -> Result<Option<Micros>, Failure> {
+        let Some(expires) = &self.plan.expires else { return Ok(None) };
+        Ok(match coerce(ColumnType::Timestamp, &self.value(expires, "expires", document, env)?) {
+            Ok(Cell::Timestamp(end)) => Some(end),
+            _ => None,
+        })
+    }
+
+    /// How long before its end a link is refreshed.
+    fn margin(&self) -> Micros {
+        let refresh = self.plan.refresh.as_ref();
+        refresh.map_or(0, |r| Micros::try_from(self.clock.scaled(r.margin).as_micros()).unwrap_or(Micros::MAX))
     }
 
     async fn new_link(

@@ -17,7 +17,7 @@ use crate::plan::{Field, Place};
 pub mod header {
     /// How often the message has failed: 1 after the first failure.
     pub const ATTEMPT: &str = "attempt";
-    /// The same number, under the name that other readers know.
+    /// How often it was, or is about to be, tried again: of a message that waits the same number, of a dead one one less.
     pub const RETRY_COUNT: &str = "retry_count";
     /// The category of the last failure.
     pub const CATEGORY: &str = "error_category";
@@ -39,6 +39,8 @@ pub mod header {
     pub const HISTORY: &str = "history";
     /// Set on a message that was replayed from the dead letters.
     pub const REPLAYED: &str = "replayed";
+    /// The same, as other tools for dead letters write it.
+    pub const REPLAYED_FROM_DLQ: &str = "replayed_from_dlq";
 }
 
 /// Reads the messages of one source.
@@ -72,7 +74,8 @@ pub fn meta(message: &Message, is_retry: bool, id: u64, entered: i64) -> Meta {
     let ours = |name: &str| is_retry.then(|| message.header(name)).flatten();
     let origin = ours(header::ORIGIN).and_then(parse_origin).unwrap_or_else(|| here.clone());
     let attempt = ours(header::ATTEMPT).and_then(|a| a.parse().ok()).unwrap_or(0);
-    Meta { id, origin, here, attempt, replayed: message.header(header::REPLAYED).is_some(), entered }
+    let replayed = [header::REPLAYED, header::REPLAYED_FROM_DLQ].iter().any(|name| message.header(name).is_some());
+    Meta { id, origin, here, attempt, replayed, entered }
 }
 
 fn parse_origin(text: &str) -> Option<Origin> {

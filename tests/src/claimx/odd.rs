@@ -200,7 +200,7 @@ async fn conserved(
     let absent = topics.all("claimx.enrichment.dlq").await;
     let absent = absent.iter().filter(|letter| letter.header("stage") == Some("photo"));
     let (given_up, once): (Vec<_>, Vec<_>) = absent.partition(|letter| {
-        (letter.header("error_category"), letter.header("retry_count")) == (Some("transient"), Some("5"))
+        (letter.header("error_category"), letter.header("retry_count")) == (Some("transient"), Some("4"))
     });
     let links = tables["claimx_attachment_metadata"].iter().filter(|row| !row["full_download_link"].is_null()).count();
     let cases = [

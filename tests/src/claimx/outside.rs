@@ -52,7 +52,7 @@ async fn a_refused_password_is_said_once_and_the_messages_are_kept() {
     let topics = Topics::open(data.path()).await;
     assert_eq!(topics.count("claimx.enrichment.dlq").await, 20);
     for letter in topics.all("claimx.enrichment.dlq").await {
-        assert_eq!((letter.header("error_category"), letter.header("retry_count")), (Some("auth"), Some("5")));
+        assert_eq!((letter.header("error_category"), letter.header("retry_count")), (Some("auth"), Some("4")));
     }
     let log = lake::read(&data.path().join("tables/claimx_event_log")).await.unwrap();
     assert!(
