@@ -11,6 +11,7 @@
 //! - `observe`: what a running program shows of itself.
 //! - `settings`: every setting of a topology has its effect; each domain lists its own.
 //! - `together`: several topologies in one process.
+//! - `explain`: what is told of a topology is all of it, and what it does. `dry`: a dry run shows everything and writes nothing.
 //! - `suites`: the tests of topologies hold, and say what does not.
 //! - `topics`: the topics of a run, while no program has them open.
 //! - `kafka`: the system on a real Kafka.
@@ -24,6 +25,8 @@ mod claimx;
 mod crash;
 mod criteria;
 mod docs;
+mod dry;
+mod explain;
 mod files;
 mod github;
 mod http;

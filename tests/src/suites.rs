@@ -1,5 +1,8 @@
 //! The tests of topologies: all hold, and what does not hold is shown at its place.
 
+use std::path::Path;
+
+use engine::testing::coverage::Part;
 use engine::testing::{Report, run};
 
 use crate::docs::{assert_every_key_is_named, read, root};
@@ -8,7 +11,39 @@ use crate::docs::{assert_every_key_is_named, read, root};
 fn topology_suites() {
     let report = run(&[root().join("topologies/tests")], None);
     assert!(report.passed(), "{}", report.render());
-    assert!(report.counts().0 >= 80, "{:?}", report.counts());
+    assert!(report.counts().0 >= 150, "{:?}", report.counts());
+    assert_eq!(report.coverage.len(), 3);
+    for coverage in &report.coverage {
+        let name = Path::new(&coverage.topology).file_stem().unwrap().to_string_lossy().into_owned();
+        let missing: Vec<&Part> = coverage.missing().collect();
+        let known = |(flow, part): &Part| UNREACHABLE.iter().any(|(t, f, p, _)| (*t, *f, *p) == (&name, flow, part));
+        assert!(missing.iter().all(|part| known(part)), "{}", coverage.render());
+        // An exception that is reached after all is none.
+        let stale = UNREACHABLE.iter().filter(|(topology, ..)| *topology == name);
+        let stale: Vec<_> =
+            stale.filter(|(_, f, p, _)| !missing.iter().any(|(flow, part)| flow == f && part == p)).collect();
+        assert!(stale.is_empty(), "{stale:?}");
+    }
+}
+
+/// Parts that no message can reach: topology, flow, part, and why.
+const UNREACHABLE: &[(&str, &str, &str, &str)] = &[];
+
+#[test]
+fn coverage_tells_what_no_case_reached() {
+    let blocks = blocks();
+    let (_, passing) = (shop(&blocks[2]).0, &blocks[2]);
+    let (report, _) = shop(passing);
+    let parts =
+        |report: &Report| report.coverage[0].missing().map(|(flow, part)| format!("{flow} {part}")).collect::<Vec<_>>();
+    assert_eq!(parts(&report), Vec::<String>::new());
+    // Without its third case no message is dead, and none that cannot be read.
+    let fewer = passing.split("\n  an order without a customer is dead:").next().unwrap();
+    let (report, _) = shop(fewer);
+    assert_eq!(parts(&report), ["orders source: a message cannot be read", "orders a message is dead"]);
+    assert!(report.render_coverage().contains("not reached: flow orders, a message is dead\n"));
+    let json = report.to_json();
+    assert_eq!(json["coverage"][0]["missing"][1]["part"], "a message is dead", "{json}");
 }
 
 /// The blocks of code of the page, in order, without their fences.
@@ -56,6 +91,11 @@ fn every_kind_of_expectation_can_fail() {
         ("rows: {orders: {some: [{order_id: 2, customer_name: Bo}]}}", "a row of orders is missing"),
         ("rows: {orders: {count: 2}}", "2 expected, 1 are there"),
         ("rows: {orders: [{customer_name: $absent}]}", "- customer_name  $absent"),
+        ("rows: {orders: [{order_id: {$regex: '[a-z]+'}}]}", "- order_id  {$regex: \"[a-z]+\"}"),
+        (
+            "rows: {orders: [{at: {$near: 2026-01-10T12:01:00Z, within: 59s}}]}",
+            "{$near: 2026-01-10T12:01:00+00:00, within: 59s}",
+        ),
         ("messages: {shop.orders.dlq: [{key: a}]}", "a message of shop.orders.dlq is missing"),
         ("calls: {api: [{get: /customers/8}]}", "+ get  \"/customers/7\""),
         ("calls: {api: []}", "a call of api is not expected"),
@@ -101,6 +141,8 @@ fn what_is_wrong_with_a_file_is_shown_at_its_place() {
         ("advance: 5m", "advance: soon", "the clock does not move so"),
         ("restart: crash", "restart: crush", "did you mean `crash`?"),
         ("{$like:", "{$lik:", "did you mean `$like`?"),
+        ("{$like: \"*topics", "{$regex: \"*topics", "is no regular expression"),
+        ("{$like: \"*topics.orders.message.customer\"}", "{$near: soon, within: 5s}", "`$near` needs two numbers"),
         ("topology: shop.yaml", "topology: shops.yaml", "cannot read"),
         ("outcomes: {orders:", "outcomes: {order:", "there is no flow `order`"),
         ("- {get: \"/customers/{id}\"", "- {get: \"customers/{id}\"", "is no path"),

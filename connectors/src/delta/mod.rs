@@ -139,6 +139,18 @@ impl Table {
         Ok(Table { spec: Arc::new(spec), options, place, clock, instance: uuid::Uuid::new_v4(), state })
     }
 
+    /// Opens the table as it is, to be read only; none if there is none. Nothing is made.
+    pub async fn look(options: Options, spec: TableSpec, clock: Arc<dyn Clock>) -> Result<Option<Self>> {
+        if open::is_missing_folder(&options) {
+            return Ok(None);
+        }
+        let url = open::address(&options, &spec).await?;
+        let place = open::place(&spec, &url);
+        let Some(state) = open::look(&options, &spec, &place, url).await? else { return Ok(None) };
+        let state = Mutex::new(state);
+        Ok(Some(Table { spec: Arc::new(spec), options, place, clock, instance: uuid::Uuid::new_v4(), state }))
+    }
+
     /// What was declared.
     pub fn spec(&self) -> &TableSpec {
         &self.spec

@@ -26,16 +26,45 @@ pub(super) async fn address(options: &Options, spec: &TableSpec) -> Result<Url> 
         .map_err(|e| wrong(e.to_string()).hint("use a path, file://, abfss://, az:// or memory://"))
 }
 
-/// Makes or loads the table at `url`, adds the columns it lacks, and reads its transactions.
-pub(super) async fn open(options: &Options, spec: &TableSpec, place: &Place, url: Url) -> Result<State> {
+/// Whether the address is a folder of this machine that has no log: asking for the address would make it.
+pub(super) fn is_missing_folder(options: &Options) -> bool {
+    let url = options.url.as_str();
+    let folder = match Url::parse(url) {
+        Ok(url) if url.scheme() == "file" => url.to_file_path().ok(),
+        _ => (!url.contains("://")).then(|| url.into()),
+    };
+    folder.is_some_and(|folder: std::path::PathBuf| !folder.join("_delta_log").is_dir())
+}
+
+/// Loads the table at `url` as it is; none if there is none. Nothing is made and nothing is added.
+pub(super) async fn look(options: &Options, spec: &TableSpec, place: &Place, url: Url) -> Result<Option<State>> {
     schema::check_spec(spec)?;
     let failed = |doing: &'static str| move |error: DeltaTableError| place.failed(doing, error);
-    let mut builder = DeltaTableBuilder::from_url(url.clone()).map_err(failed("open"))?;
+    let mut table = at(options, url).map_err(failed("open"))?;
+    if !exists(&table).await.map_err(failed("look for its log"))? {
+        return Ok(None);
+    }
+    table.load().await.map_err(failed("load"))?;
+    check_features(spec, place, &table)?;
+    compare(spec, place, &table)?;
+    State::load(table).await.map(Some).map_err(failed("read the transactions"))
+}
+
+/// The table at `url`, which may not be there.
+fn at(options: &Options, url: Url) -> DeltaResult<DeltaTable> {
+    let mut builder = DeltaTableBuilder::from_url(url.clone())?;
     builder = builder.with_storage_options(options.storage_options.clone());
     if let Some(store) = &options.store {
         builder = builder.with_storage_backend(store.clone(), url);
     }
-    let mut table = builder.build().map_err(failed("open"))?;
+    builder.build()
+}
+
+/// Makes or loads the table at `url`, adds the columns it lacks, and reads its transactions.
+pub(super) async fn open(options: &Options, spec: &TableSpec, place: &Place, url: Url) -> Result<State> {
+    schema::check_spec(spec)?;
+    let failed = |doing: &'static str| move |error: DeltaTableError| place.failed(doing, error);
+    let mut table = at(options, url).map_err(failed("open"))?;
     if exists(&table).await.map_err(failed("look for its log"))? {
         table.load().await.map_err(failed("load"))?;
     } else {

@@ -12,6 +12,7 @@
 //! does not shrink. Reads and writes run on blocking threads, never on those of the async runtime.
 
 mod codec;
+mod look;
 mod store;
 mod writer;
 
@@ -22,6 +23,7 @@ use crate::Result;
 use crate::clock::{Clock, Micros};
 use crate::local;
 
+pub use look::look;
 pub use store::Store;
 
 /// Topics in one file.

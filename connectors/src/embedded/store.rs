@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{
+    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TransactionError,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Options;
@@ -44,7 +46,7 @@ impl File {
     }
 }
 
-fn failed(path: &Path, what: &str, error: redb::Error) -> Error {
+pub(super) fn failed(path: &Path, what: &str, error: redb::Error) -> Error {
     let message = format!("{what} {} failed: {error}", path.display());
     match error {
         redb::Error::Io(_) | redb::Error::PreviousIo => {
@@ -148,35 +150,51 @@ impl local::Store for Store {
 
     async fn scan(&self, fetches: Vec<Fetch>, max_messages: usize, max_bytes: usize) -> Result<Vec<Message>> {
         let file = self.file.clone();
-        blocking(move || scan(&file, fetches, max_messages, max_bytes)).await
+        blocking(move || {
+            let read = file.db.begin_read();
+            scan(&file.path, read, |topic| file.id(topic), fetches, max_messages, max_bytes)
+        })
+        .await
     }
 
     async fn position(&self, group: &str, topic: &str) -> Result<BTreeMap<i32, i64>> {
         let (file, group, topic) = (self.file.clone(), group.to_string(), topic.to_string());
-        blocking(move || {
-            let read = || -> Result<_, redb::Error> {
-                let positions = file.db.begin_read()?.open_table(POSITIONS)?;
-                let mut found = BTreeMap::new();
-                for entry in positions.range((&*group, &*topic, 0)..=(&*group, &*topic, i32::MAX))? {
-                    let (key, offset) = entry?;
-                    found.insert(key.value().2, offset.value());
-                }
-                Ok(found)
-            };
-            read().map_err(|error| file.error("reading positions from", error))
-        })
-        .await
+        blocking(move || position(&file.path, file.db.begin_read(), &group, &topic)).await
     }
 }
 
+/// A snapshot of the file, if it could be had.
+pub(super) type Read = Result<ReadTransaction, TransactionError>;
+
+/// Where `group` is on `topic`.
+pub(super) fn position(path: &Path, snapshot: Read, group: &str, topic: &str) -> Result<BTreeMap<i32, i64>> {
+    let read = || -> Result<_, redb::Error> {
+        let positions = snapshot?.open_table(POSITIONS)?;
+        let mut found = BTreeMap::new();
+        for entry in positions.range((group, topic, 0)..=(group, topic, i32::MAX))? {
+            let (key, offset) = entry?;
+            found.insert(key.value().2, offset.value());
+        }
+        Ok(found)
+    };
+    read().map_err(|error| failed(path, "reading positions from", error))
+}
+
 /// One range a partition, all from one snapshot.
-fn scan(file: &File, fetches: Vec<Fetch>, max_messages: usize, max_bytes: usize) -> Result<Vec<Message>> {
-    let failed = |error: redb::Error| file.error("reading records from", error);
-    let transaction = file.db.begin_read().map_err(|e| failed(e.into()))?;
+pub(super) fn scan(
+    path: &Path,
+    snapshot: Read,
+    id: impl Fn(&str) -> Option<u32>,
+    fetches: Vec<Fetch>,
+    max_messages: usize,
+    max_bytes: usize,
+) -> Result<Vec<Message>> {
+    let failed = |error: redb::Error| failed(path, "reading records from", error);
+    let transaction = snapshot.map_err(|e| failed(e.into()))?;
     let records = transaction.open_table(RECORDS).map_err(|e| failed(e.into()))?;
     let (mut messages, mut bytes) = (Vec::new(), 0);
     for Fetch { topic, partition, offset, max } in fetches {
-        let Some(id) = file.id(&topic) else { continue };
+        let Some(id) = id(&topic) else { continue };
         let mut decoder = Decoder::new(topic, partition);
         let range = records.range((id, partition, offset)..=(id, partition, i64::MAX)).map_err(|e| failed(e.into()))?;
         for entry in range.take(max) {

@@ -1,6 +1,6 @@
 //! A spool in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::Cursor;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,12 +20,18 @@ pub struct Memory {
 struct State {
     files: BTreeMap<String, Bytes>,
     refusal: Option<Error>,
+    refusals: VecDeque<Error>,
 }
 
 impl Memory {
     /// Makes every write fail with `error`, or none.
     pub fn refuse(&self, error: Option<Error>) {
         self.with(|state| state.refusal = error);
+    }
+
+    /// The next `count` files are refused with `error`.
+    pub fn refuse_next(&self, count: u32, error: &Error) {
+        self.with(|state| state.refusals.extend((0..count).map(|_| error.clone())));
     }
 
     /// The paths of all files.
@@ -47,6 +53,9 @@ impl Memory {
 impl Spool for Memory {
     async fn create(&self, path: &str) -> Result<Box<dyn Writer>> {
         check_path(path)?;
+        if let Some(error) = self.with(|state| state.refusals.pop_front()) {
+            return Err(error);
+        }
         Ok(Box::new(Pending { spool: self.clone(), path: path.to_owned(), content: BytesMut::new() }))
     }
 

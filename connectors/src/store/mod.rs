@@ -13,6 +13,7 @@
 //! none, there a file is compared by reading it.
 
 mod failure;
+mod faults;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,6 +39,7 @@ use crate::redact::redact;
 use crate::spool::{Directory, Spool, check_path};
 use crate::{Error, Result};
 use failure::failure;
+pub use faults::Faults;
 
 /// The length of a part, and the longest file that is sent in one request.
 pub const PART: usize = 8 << 20;
@@ -71,6 +73,8 @@ pub struct Store {
     place: Place,
     /// The URL as errors show it.
     shown: Arc<str>,
+    /// What a test does to uploads.
+    faults: Option<Arc<Faults>>,
 }
 
 #[derive(Clone)]
@@ -121,13 +125,20 @@ impl Store {
             _ if options.url.trim().is_empty() => return Err(refuse("the url is empty".into())),
             _ => Place::Folder(Directory::open(&options.url, clock).await?),
         };
-        Ok(Store { place, shown })
+        Ok(Store { place, shown, faults: None })
     }
 
     /// Files below `prefix` in `store`.
     pub fn over(store: Arc<dyn ObjectStore>, prefix: Path) -> Self {
         let shown = format!("{store}/{prefix}").into();
-        Store { place: Place::Objects { store, prefix }, shown }
+        Store { place: Place::Objects { store, prefix }, shown, faults: None }
+    }
+
+    /// A store in memory, and what lets its uploads fail: the double of tests.
+    pub fn with_faults() -> (Self, Arc<Faults>) {
+        let faults = Arc::new(Faults::default());
+        let store = Store::over(Arc::new(InMemory::new()), Path::default());
+        (Store { faults: Some(faults.clone()), shown: "memory://".into(), ..store }, faults)
     }
 
     /// The URL without secrets.
@@ -140,6 +151,9 @@ impl Store {
     /// A file that is not in the spool, or not the one that was meant, is a transient error: downloading it again helps.
     pub async fn upload(&self, upload: &Upload<'_>) -> Result<u64> {
         check_path(upload.to)?;
+        if let Some(error) = self.faults.as_ref().and_then(|faults| faults.refused()) {
+            return Err(error);
+        }
         let missing =
             || Error::transient(format!("{} is not in the spool", upload.from)).hint("it has to be downloaded again");
         let length = upload.spool.length(upload.from).await?.ok_or_else(missing)?;
@@ -165,7 +179,10 @@ impl Store {
                 }
             }
         }
-        Ok(length)
+        match self.faults.as_ref().and_then(|faults| faults.lost()) {
+            Some(error) => Err(error),
+            None => Ok(length),
+        }
     }
 
     async fn put(

@@ -94,6 +94,17 @@ impl Columns {
         Columns { columns, computed, paths }
     }
 
+    /// The indexes of the columns whose values are plain paths: those are found together, in one walk of each binding.
+    pub fn walked(&self) -> impl Iterator<Item = usize> {
+        let targets = self.columns.iter().enumerate();
+        targets.filter(|(_, target)| matches!(target.source, Source::Slot(_))).map(|(index, _)| index)
+    }
+
+    /// The indexes of the columns whose values are computed, each by its expression.
+    pub fn computed(&self) -> impl Iterator<Item = usize> {
+        self.computed.iter().map(|(index, _)| *index)
+    }
+
     /// Appends the row of `scope` to `builder`, whose columns are the table's. Returns the text of the key's first column. A
     /// row that is refused leaves nothing behind.
     pub fn append(&self, scope: &Scope<'_>, builder: &mut Builder) -> Result<Option<Arc<str>>, Refused> {

@@ -8,6 +8,7 @@ use crate::observe::logs::{self, Logging};
 use crate::topology::Environment;
 use clap::{Parser, Subcommand};
 
+mod explain;
 mod query;
 mod run;
 mod sim;
@@ -23,7 +24,7 @@ struct Cli {
     #[command(subcommand)]
     verb: Verb,
     /// How much is logged: error, warning, info, debug, in upper or lower case, or a filter such as `engine=debug`
-    /// [default: info; for tests, in which failures are meant, off]
+    /// [default: info; for a dry run warning; for tests, in which failures are meant, off]
     #[arg(long, global = true, value_name = "LEVEL")]
     log_level: Option<String>,
 }
@@ -34,6 +35,8 @@ enum Verb {
     Run(run::Args),
     /// Check a topology without a connection
     Validate(validate::Args),
+    /// Tell what a topology compiles to
+    Explain(explain::Args),
     /// Run the tests of topologies
     Test(test::Args),
     /// Serve a simulation alone
@@ -100,6 +103,7 @@ pub fn main() -> ExitCode {
         match cli.verb {
             Verb::Run(args) => run::run(args, environment).await,
             Verb::Validate(args) => validate::run(&args, &environment),
+            Verb::Explain(args) => explain::run(&args, &environment),
             // Its runs have runtimes of their own.
             Verb::Test(args) => tokio::task::block_in_place(|| test::run(&args)),
             Verb::Sim(args) => sim::run(args).await,
@@ -120,13 +124,21 @@ pub fn main() -> ExitCode {
 
 /// Begins logging. Only a run writes files, and where nobody asked for them it goes on without those that it cannot write.
 fn logs(cli: &Cli, environment: &Environment) -> Result<Logging, Failed> {
-    let usual = if matches!(cli.verb, Verb::Test(_)) { "off" } else { "info" };
+    let usual = match &cli.verb {
+        Verb::Test(_) => "off",
+        // What it shows is the news.
+        Verb::Run(run) if run.writes_nothing() => "warning",
+        _ => "info",
+    };
     let mut options = logs::Options {
         level: cli.log_level.clone().unwrap_or_else(|| usual.to_owned()),
         json_logs: environment.get("JSON_LOGS").map(str::to_owned),
         folder: None,
     };
-    let Verb::Run(run) = &cli.verb else { return logs::begin(&options).map_err(Failed::usage) };
+    let run = match &cli.verb {
+        Verb::Run(run) if !run.writes_nothing() => run,
+        _ => return logs::begin(&options).map_err(Failed::usage),
+    };
     let asked = run.log_dir(environment);
     options.folder = Some(asked.clone().unwrap_or_else(|| run.default_log_dir()));
     match (logs::begin(&options), asked) {

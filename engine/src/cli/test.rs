@@ -16,6 +16,9 @@ pub struct Args {
     /// Only cases whose name holds this text
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
+    /// Also print which parts of the topologies no case reached: stages, branches, blocks, retries
+    #[arg(long)]
+    coverage: bool,
     /// How the result is written
     #[arg(long, default_value = "text", value_name = "FORMAT")]
     format: Format,
@@ -33,6 +36,7 @@ enum Format {
 pub fn run(args: &Args) -> Result<(), Failed> {
     let report = testing::run(&args.paths, args.filter.as_deref());
     let text = match args.format {
+        Format::Text if args.coverage => report.render() + &report.render_coverage(),
         Format::Text => report.render(),
         Format::Json => format!("{}\n", report.to_json()),
     };

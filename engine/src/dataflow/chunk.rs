@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use connectors::builder::Builder;
-use connectors::table::{RecordBatch, TableSpec};
+use connectors::table::{RecordBatch, Row, TableSpec};
 use connectors::{Category, Result, rows};
 use hashbrown::HashMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -35,6 +35,11 @@ impl Chunk {
     /// About how much memory it holds.
     pub fn size(&self) -> usize {
         self.bytes
+    }
+
+    /// Its rows one by one, for whoever looks at a flow: nothing on the way to a table takes them apart.
+    pub fn each(&self) -> Vec<Row> {
+        rows::of_batch(&self.batch).unwrap_or_default()
     }
 }
 
@@ -110,6 +115,11 @@ impl Flattener {
     /// The block.
     pub fn block(&self) -> &Rows {
         &self.block
+    }
+
+    /// How its columns come about.
+    pub fn columns(&self) -> &Columns {
+        &self.columns
     }
 
     /// Adds the row that `document` stands for to `building`. Returns the text of its key's first column, or nothing if the

@@ -14,8 +14,13 @@ use super::count::{ByCategory, Durations};
 /// About how much memory a message takes while it is in a flow: its bytes are held for a retry, its tree and its bindings take
 /// more than the bytes they were read from.
 pub fn cost(message: &Message) -> usize {
-    message.size() * 3 + 1024
+    message.size() * COST_TIMES + COST_PLUS
 }
+
+/// How often the bytes of a message count.
+pub const COST_TIMES: usize = 3;
+/// What a message counts besides, in bytes.
+pub const COST_PLUS: usize = 1024;
 
 /// Shared between a flow and whoever started it.
 #[derive(Default)]

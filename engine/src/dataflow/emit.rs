@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use connectors::Category;
 use connectors::log::Record;
-use connectors::table::{Cell, Mode, TableSpec};
+use connectors::table::{Cell, Mode, Row, TableSpec};
 use serde::{Deserialize, Serialize};
 use sonic_rs::{JsonValueTrait, Object};
 use timely::dataflow::channels::pact::Pipeline;
@@ -20,12 +20,14 @@ use timely::progress::operate::FrontierInterest;
 use super::chunk::{Building, Chunk, Flattener};
 use super::control::Control;
 use super::ledger::Outcome;
+use super::observe::Observer;
 use super::operators::Surroundings;
 use super::patch::{Patch, Patcher};
+use super::visit::How;
 use super::wire::{Key, Note};
-use super::{Builder, Stream};
+use super::{Builder, Stream, form};
 use crate::expr::{Env, cell_to_json, coerce};
-use crate::plan::{Rows, Send, Status, Trigger};
+use crate::plan::{Rows, Send};
 use crate::stage::presence::Presence;
 use crate::stage::{Document, Failure};
 
@@ -52,6 +54,14 @@ impl Update {
         match self {
             Update::Patch(_, patch) => patch.size(),
             Update::Chunk(chunk) => chunk.size(),
+        }
+    }
+
+    /// Its rows, as a sink gets them.
+    fn each(&self) -> Vec<Row> {
+        match self {
+            Update::Patch(_, patch) => vec![patch.clone().row()],
+            Update::Chunk(chunk) => chunk.each(),
         }
     }
 }
@@ -109,12 +119,62 @@ pub struct Blocks {
     pub surroundings: Surroundings,
     /// Where a failure of the operator itself is said.
     pub control: Arc<Control>,
+    /// Sees what each block makes of each document, for a test.
+    pub observer: Option<Arc<Observer>>,
 }
 
 impl Blocks {
     /// For each table that inserts the place where its columns are built.
     fn building(&self) -> Vec<Option<Building>> {
         self.tables.iter().map(|spec| (spec.mode == Mode::Insert).then(|| Building::new(spec))).collect()
+    }
+
+    /// Fires the row block at `at` and tells the observer, if there is one.
+    fn row(&self, block: &RowBlock, document: &Document, env: &Env, out: &mut Out) -> Result<(), Failure> {
+        let Some(observer) = &self.observer else { return block.fire(document, env, out) };
+        let spec = self.tables.get(block.output);
+        let before = out.updates.get(block.output).map_or(0, Vec::len);
+        let fired = block.fire(document, env, out);
+        // What was built of a table that inserts is taken at once, so that the rows of this document are seen alone.
+        let mut broken = None;
+        if let (Some(Some(building)), Some(updates)) =
+            (out.building.get_mut(block.output), out.updates.get_mut(block.output))
+        {
+            match building.take() {
+                Ok(chunk) => updates.extend(chunk.map(Update::Chunk)),
+                Err(error) => broken = Some(error.to_string()),
+            }
+        }
+        if let Some(error) = broken {
+            self.control.fail(format!("block {}: {error}", block.block().name));
+        }
+        let made = out.updates.get(block.output).and_then(|updates| updates.get(before..)).unwrap_or_default();
+        let rows = made.iter().flat_map(Update::each).collect::<Vec<_>>();
+        let name = &block.block().name;
+        match &fired {
+            Err(failure) => observer.visited(&document.meta, name, How::Failed(failure.clone())),
+            Ok(()) if rows.is_empty() => observer.visited(&document.meta, name, How::Silent),
+            Ok(()) => rows.iter().zip(std::iter::repeat(spec)).for_each(|(row, spec)| {
+                if let Some(spec) = spec {
+                    observer.visited(&document.meta, name, How::row(spec, row));
+                }
+            }),
+        }
+        fired
+    }
+
+    /// The same for a send block.
+    fn send(&self, block: &SendBlock, document: &Document, env: &Env) -> Result<Option<Record>, Failure> {
+        let fired = block.fire(document, env);
+        if let Some(observer) = &self.observer {
+            let how = match &fired {
+                Err(failure) => How::Failed(failure.clone()),
+                Ok(None) => How::Silent,
+                Ok(Some(record)) => How::Sent(record.clone()),
+            };
+            observer.visited(&document.meta, &block.block.name, how);
+        }
+        fired
     }
 }
 
@@ -254,12 +314,12 @@ pub(crate) fn emit<'s>(
         }
         let env = blocks.surroundings.env();
         for block in &blocks.rows {
-            if let Err(failure) = block.fire(&document, &env, out) {
+            if let Err(failure) = blocks.row(block, &document, &env, out) {
                 out.notes.push(Note::Failed(document.meta.id, failure));
             }
         }
         for block in &blocks.sends {
-            match block.fire(&document, &env) {
+            match blocks.send(block, &document, &env) {
                 Ok(record) => out.records.extend(record),
                 Err(failure) => out.notes.push(Note::Failed(document.meta.id, failure)),
             }
@@ -269,23 +329,19 @@ pub(crate) fn emit<'s>(
 
 /// Fires the blocks that read outcomes.
 pub(crate) fn emit_outcomes<'s>(outcomes: Stream<'s, Outcome>, blocks: Blocks) -> Emitted<'s> {
-    let fires = |trigger: &Trigger, status: u8| match trigger {
-        Trigger::Outcomes(list) => list.iter().any(|s: &Status| *s as u8 == status),
-        Trigger::Documents(_) => false,
-    };
     let building = blocks.building();
     build("Emit outcomes".to_owned(), outcomes, building, blocks.control.clone(), move |outcome: Outcome, out| {
         let env = blocks.surroundings.env();
         let log = |failure: Failure| {
             tracing::error!(block = %failure.stage, place = %failure.place, error = %failure.message, "outcome not written");
         };
-        for block in blocks.rows.iter().filter(|b| fires(&b.block().trigger, outcome.status)) {
-            if let Err(failure) = block.fire(&outcome.document, &env, out) {
+        for block in blocks.rows.iter().filter(|b| form::fires_for(&b.block().trigger, outcome.status)) {
+            if let Err(failure) = blocks.row(block, &outcome.document, &env, out) {
                 log(failure);
             }
         }
-        for block in blocks.sends.iter().filter(|b| fires(&b.block.trigger, outcome.status)) {
-            match block.fire(&outcome.document, &env) {
+        for block in blocks.sends.iter().filter(|b| form::fires_for(&b.block.trigger, outcome.status)) {
+            match blocks.send(block, &outcome.document, &env) {
                 Ok(record) => out.records.extend(record),
                 Err(failure) => log(failure),
             }

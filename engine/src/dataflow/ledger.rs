@@ -22,6 +22,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use super::control::Stats;
 use super::observe::Observer;
+use super::visit::How;
 use super::wire::{Held, Note};
 use super::{Builder, Capability, Epoch, Stream};
 use crate::expr::{Bindings, Json, time};
@@ -78,6 +79,7 @@ pub(crate) fn ledger<'s>(
     let (outcomes, outcomes_stream) = builder.new_output();
     let mut records = OutputBuilder::<_, Builder<Record>>::from(records);
     let mut outcomes = OutputBuilder::<_, Builder<Outcome>>::from(outcomes);
+    let ended: Arc<str> = Arc::from("outcome");
     builder.build(move |_| {
         let mut open: BTreeMap<Epoch, (Capability, Capability, Vec<Held>)> = BTreeMap::new();
         let mut noted: HashMap<u64, Noted> = HashMap::new();
@@ -117,6 +119,8 @@ pub(crate) fn ledger<'s>(
                     if book.outcomes || book.observer.is_some() {
                         let document = outcome_document(&message, &noted, status, now, book.source);
                         if let Some(observer) = &book.observer {
+                            let how = How::Ended { document: document.clone(), record: record.clone() };
+                            observer.visited(&document.meta, &ended, how);
                             observer.ended(document.clone());
                         }
                         if book.outcomes {

@@ -16,17 +16,19 @@
 //! - [`ledger`] knows which messages are open and settles each with exactly one outcome.
 //! - [`emit`] turns documents and outcomes into patches of rows and into records.
 //! - [`patch`] is what differential consolidates; [`table_sink`] commits it, [`topic_sink`] writes records.
-//! - [`observe`] lets a test wait until a flow has nothing to do.
-//! - [`epochs`] says what position an epoch stands for; [`flow`] puts it all together and runs it.
+//! - [`observe`] lets a test wait until a flow has nothing to do, [`visit`] is what it sees of each message.
+//! - [`epochs`] says what position an epoch stands for; `build` puts it all together by what [`form`] decides, [`flow`] runs it.
 //!
 //! *An operator that fails never drops its capability*: it says so on [`Control`] and stays; the process ends.
 
+mod build;
 pub mod chunk;
 pub mod control;
 pub mod count;
 pub mod emit;
 pub mod epochs;
 pub mod flow;
+pub mod form;
 pub mod ledger;
 pub mod observe;
 pub mod operators;
@@ -38,6 +40,7 @@ pub mod table_sink;
 mod tests;
 pub mod topic_sink;
 pub mod view;
+pub mod visit;
 pub mod wire;
 
 pub use control::{Control, Stats};

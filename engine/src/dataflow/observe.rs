@@ -1,17 +1,18 @@
-//! What a test sees of a running flow: when its worker has nothing to do, and what each message ended as.
+//! What a test, or a dry run, sees of a running flow: when its worker has nothing to do, and what became of each message.
 //!
 //! A worker that is observed logs when it parks, which timely does only when no operator is scheduled and no message waits. So
 //! [`Observer::rest`] is exact, not a guess about pauses: what was handed to the worker before the call has had all its effects
 //! in the dataflow when it returns. A flow that is not observed logs nothing.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 
 use timely::logging::{ParkEvent, TimelyEvent, TimelyEventBuilder};
 use timely::worker::Worker;
 
-use crate::stage::Document;
+use super::visit::{How, Visit};
+use crate::stage::{Document, Meta};
 
 /// Sees one flow of one worker.
 #[derive(Default)]
@@ -23,6 +24,7 @@ pub struct Observer {
     changed: Condvar,
     thread: OnceLock<Thread>,
     outcomes: Mutex<Vec<Document>>,
+    visits: Mutex<Vec<Visit>>,
 }
 
 #[derive(Default)]
@@ -56,12 +58,22 @@ impl Observer {
         std::mem::take(&mut lock(&self.outcomes))
     }
 
+    /// Takes what became of messages at stages and blocks since the last call, in the order in which it happened.
+    pub fn take_visits(&self) -> Vec<Visit> {
+        std::mem::take(&mut lock(&self.visits))
+    }
+
     pub(super) fn ended(&self, outcome: Document) {
         lock(&self.outcomes).push(outcome);
     }
 
+    /// Something became of a message at the stage or block `at`.
+    pub(super) fn visited(&self, meta: &Arc<Meta>, at: &Arc<str>, how: How) {
+        lock(&self.visits).push(Visit { meta: meta.clone(), at: at.clone(), how });
+    }
+
     /// Watches `worker`, which runs on this thread. Before its dataflows are built.
-    pub(super) fn watch(self: &std::sync::Arc<Self>, worker: &Worker) {
+    pub(super) fn watch(self: &Arc<Self>, worker: &Worker) {
         let _ = self.thread.set(std::thread::current());
         let Some(mut register) = worker.log_register() else { return };
         let observer = self.clone();

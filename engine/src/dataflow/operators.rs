@@ -18,13 +18,15 @@ use tokio::sync::mpsc;
 use tracing::Instrument;
 
 use super::control::{Control, Stats};
+use super::observe::Observer;
 use super::source::Wake;
+use super::visit::How;
 use super::wire::{Delivered, Held, Note};
 use super::{Builder, Capability, Stream};
 use crate::expr::{Env, Expr, Present, Refused};
 use crate::plan::{Input, Place};
 use crate::stage::message::Reader;
-use crate::stage::{Apply, Document, Failure, Run, Usage, Verdict};
+use crate::stage::{Apply, Document, Failure, Meta, Run, Usage, Verdict};
 
 /// Tells expressions the time, which keys are present and which urls are refused.
 #[derive(Clone)]
@@ -61,6 +63,8 @@ pub struct Setting {
     pub stats: Arc<Stats>,
     /// Which of them counts what an asynchronous stage produced.
     pub produced: Option<fn(&Stats) -> &std::sync::atomic::AtomicU64>,
+    /// Sees what becomes of each document, for a test.
+    pub observer: Option<Arc<Observer>>,
 }
 
 impl Setting {
@@ -73,6 +77,18 @@ impl Setting {
     fn runs(&self, document: &Document, env: &Env) -> Result<bool, Failure> {
         document.holds(self.when.as_ref(), env, &self.name, &self.place)
     }
+
+    /// What the observer must know of a document that is given away; nothing where nobody looks.
+    fn seen(&self, document: &Document) -> Option<Arc<Meta>> {
+        self.observer.as_ref().map(|_| document.meta.clone())
+    }
+
+    /// Tells the observer, if there is one, what became of a document of `meta`.
+    fn tell(&self, meta: Option<&Arc<Meta>>, how: impl FnOnce() -> How) {
+        if let (Some(observer), Some(meta)) = (&self.observer, meta) {
+            observer.visited(meta, &self.name, how());
+        }
+    }
 }
 
 /// Documents and notes: what every stage's operator puts out.
@@ -83,7 +99,9 @@ pub(crate) fn read<'s>(
     messages: Stream<'s, Delivered>,
     reader: Reader,
     surroundings: Surroundings,
+    observer: Option<Arc<Observer>>,
 ) -> (Stream<'s, Document>, Stream<'s, Held>, Stream<'s, Note>) {
+    let name: Arc<str> = Arc::from("source");
     let mut builder = OperatorBuilder::new("Read".to_owned(), messages.scope());
     let mut input = builder.new_input(messages, Exchange::new(|d: &Delivered| d.meta.id));
     builder.set_notify_for(0, FrontierInterest::Never);
@@ -105,7 +123,18 @@ pub(crate) fn read<'s>(
                 let mut documents = documents.session(&c0);
                 let mut held = held.session(&c1);
                 for delivered in data.drain(..) {
-                    match reader.read(&delivered.message, delivered.meta.clone(), &env) {
+                    let read = reader.read(&delivered.message, delivered.meta.clone(), &env);
+                    if let Some(observer) = &observer {
+                        let how = match &read {
+                            Ok(document) => How::Bound {
+                                value: document.bindings.get("event").cloned().unwrap_or_default(),
+                                branch: None,
+                            },
+                            Err(failure) => How::Failed(failure.clone()),
+                        };
+                        observer.visited(&delivered.meta, &name, how);
+                    }
+                    match read {
                         Ok(document) => {
                             held.give(Held { delivered, document: Some(document.clone()) });
                             documents.give(document);
@@ -148,10 +177,23 @@ where
                 let mut out = out.session(&c0);
                 for document in data.drain(..).filter(|d| setting.sees(d)) {
                     let id = document.meta.id;
+                    let meta = setting.seen(&document);
                     let verdict = match setting.runs(&document, &env) {
-                        Err(failure) => Verdict::Failed(failure),
-                        Ok(false) => Verdict::On(document.pass(&setting.name)),
-                        Ok(true) => stage.apply(document, &env),
+                        Err(failure) => {
+                            setting.tell(meta.as_ref(), || How::Failed(failure.clone()));
+                            Verdict::Failed(failure)
+                        }
+                        Ok(false) => {
+                            setting.tell(meta.as_ref(), || How::Passed);
+                            out.give(document.pass(&setting.name));
+                            continue;
+                        }
+                        Ok(true) => {
+                            let branch = setting.observer.as_ref().and_then(|_| stage.branch(&document, &env));
+                            let verdict = stage.apply(document, &env);
+                            setting.tell(meta.as_ref(), || How::of(&verdict, &setting.name, branch));
+                            verdict
+                        }
                     };
                     match verdict {
                         Verdict::On(document) => out.give(document),
@@ -170,7 +212,7 @@ where
 struct InFlight {
     documents: Capability,
     notes: Capability,
-    id: u64,
+    meta: Arc<Meta>,
 }
 
 /// Runs an asynchronous stage on the tokio runtime: at most [`Run::limit`] documents at a time, each at most `deadline`,
@@ -207,8 +249,14 @@ pub(crate) fn run<'s>(
                 let (Some(c0), Some(c1)) = (time.retain_least(0), time.retain_least(1)) else { return };
                 for document in data.drain(..).filter(|d| setting.sees(d)) {
                     match setting.runs(&document, &env) {
-                        Err(failure) => notes.session(&c1).give(Note::Failed(document.meta.id, failure)),
-                        Ok(false) => out.session(&c0).give(document.pass(&setting.name)),
+                        Err(failure) => {
+                            setting.tell(Some(&document.meta), || How::Failed(failure.clone()));
+                            notes.session(&c1).give(Note::Failed(document.meta.id, failure));
+                        }
+                        Ok(false) => {
+                            setting.tell(Some(&document.meta), || How::Passed);
+                            out.session(&c0).give(document.pass(&setting.name));
+                        }
                         Ok(true) => waiting.push_back((document, c0.clone(), c1.clone())),
                     }
                 }
@@ -220,23 +268,24 @@ pub(crate) fn run<'s>(
                 };
                 if usage != Usage::default() {
                     setting.stats.calls.fetch_add(u64::from(usage.calls), std::sync::atomic::Ordering::Relaxed);
-                    notes.session(&entry.notes).give(Note::Used(entry.id, usage));
+                    notes.session(&entry.notes).give(Note::Used(entry.meta.id, usage));
                 }
                 if let (Some(counter), Verdict::On(Document { produced: true, .. })) = (setting.produced, &verdict) {
                     counter(&setting.stats).fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 }
+                setting.tell(Some(&entry.meta), || How::of(&verdict, &setting.name, None));
                 match verdict {
                     Verdict::On(document) => out.session(&entry.documents).give(document),
                     Verdict::Many(documents) => out.session(&entry.documents).give_iterator(documents.into_iter()),
-                    Verdict::Skipped(reason) => notes.session(&entry.notes).give(Note::Skipped(entry.id, reason)),
-                    Verdict::Failed(failure) => notes.session(&entry.notes).give(Note::Failed(entry.id, failure)),
+                    Verdict::Skipped(reason) => notes.session(&entry.notes).give(Note::Skipped(entry.meta.id, reason)),
+                    Verdict::Failed(failure) => notes.session(&entry.notes).give(Note::Failed(entry.meta.id, failure)),
                 }
             }
             while in_flight.len() < stage.limit() {
                 let Some((document, c0, c1)) = waiting.pop_front() else { break };
                 next += 1;
                 let item = next;
-                in_flight.insert(item, InFlight { documents: c0, notes: c1, id: document.meta.id });
+                in_flight.insert(item, InFlight { documents: c0, notes: c1, meta: document.meta.clone() });
                 let (stage, done, wake) = (stage.clone(), done.clone(), wake.clone());
                 let (name, place, env) = (setting.name.clone(), setting.place.clone(), env.clone());
                 // The inner task turns a panic of a stage into a failure of its message: an item that never completes would

@@ -18,9 +18,9 @@ use super::source::Wake;
 use crate::stage::Run;
 
 /// Messages a poll.
-const BATCH: usize = 2_000;
+pub const BATCH: usize = 2_000;
 /// Bytes a poll.
-const BATCH_BYTES: usize = 4 << 20;
+pub const BATCH_BYTES: usize = 4 << 20;
 /// How long a poll waits for the first message.
 const WAIT: Duration = Duration::from_millis(100);
 /// The longest pause between tries against a connector that fails.

@@ -17,6 +17,7 @@ use indexmap::{IndexMap, IndexSet};
 use super::Options;
 use super::systems::Systems;
 use crate::dataflow::flow::{Connected, OpenTable};
+use crate::dataflow::form;
 use crate::dataflow::operators::Surroundings;
 use crate::expr::{Present, Refused};
 use crate::plan::{self, Connection, Flow, Plan, SourceKind, StageKind};
@@ -30,7 +31,7 @@ use crate::stage::presence::Presence;
 use crate::stage::upload::Upload;
 
 /// At most so many keys are known of a table that expressions ask for.
-const PRESENT: usize = 2_000_000;
+pub const PRESENT: usize = 2_000_000;
 
 /// Everything that is open.
 pub struct Outside {
@@ -163,11 +164,13 @@ impl Outside {
     /// What `flow` runs with.
     pub async fn connect(&self, plan: &Plan, flow: &Flow) -> Result<Connected> {
         let clock = self.clock.clone();
-        let mut producer: Option<Arc<dyn Producer>> = None;
+        let producer: Option<Arc<dyn Producer>> = match form::writes_with(plan, flow) {
+            Some(connection) => Some(self.log(connection)?.producer().await?),
+            None => None,
+        };
         let source: Box<dyn connectors::log::Source> = match &flow.source.kind {
             SourceKind::Topic { connection, topic, group } => {
                 let log = self.log(connection)?;
-                producer = Some(log.producer().await?);
                 log.subscribe(Subscription {
                     group: group.clone(),
                     topics: vec![topic.clone()],
@@ -183,13 +186,8 @@ impl Outside {
             .iter()
             .filter_map(|s| Some((s.topic.clone(), Arc::from(plan.topics.get(&s.topic)?.name.as_str()))))
             .collect();
-        if producer.is_none()
-            && let Some(topic) = flow.sends.first().and_then(|s| plan.topics.get(&s.topic))
-        {
-            producer = Some(self.log(&topic.connection)?.producer().await?);
-        }
         let tables: IndexMap<String, OpenTable> =
-            flow.rows.iter().filter_map(|r| Some((r.table.clone(), self.tables.get(&r.table)?.clone()))).collect();
+            form::tables(flow).filter_map(|name| Some((name.to_owned(), self.tables.get(name)?.clone()))).collect();
         let mut runs: IndexMap<Arc<str>, Arc<dyn Run>> = IndexMap::new();
         let mut seen = IndexMap::new();
         for stage in &flow.stages {
@@ -220,7 +218,7 @@ impl Outside {
                 let spool = find(&self.spools, &download.spool)?.clone();
                 let refresh =
                     download.refresh.as_ref().map(|r| Ok::<_, Error>((caller(&r.call)?.0, r.clone()))).transpose()?;
-                Arc::new(Download {
+                self.systems.download(Download {
                     name: name.clone(),
                     place: place.clone(),
                     plan: download.clone(),
@@ -233,7 +231,7 @@ impl Outside {
             }
             StageKind::Upload(upload) => {
                 let (store, concurrency) = find(&self.stores, &upload.connection)?;
-                Arc::new(Upload {
+                self.systems.upload(Upload {
                     name: name.clone(),
                     place: place.clone(),
                     plan: upload.clone(),
@@ -380,16 +378,8 @@ impl Needs {
                     _ => {}
                 }
             }
-            for expr in flow.expressions() {
-                for function in expr.functions() {
-                    let named = function.literals.first().cloned().flatten();
-                    match function.name {
-                        "present" => present.extend(named),
-                        "refused" => connections.extend(named),
-                        _ => {}
-                    }
-                }
-            }
+            present.extend(form::present(flow));
+            connections.extend(form::refused(flow));
         }
         tables.extend(present.iter().cloned());
         Needs { connections, spools, tables, present }

@@ -16,6 +16,7 @@ use crate::plan::{Flow, Plan, SourceKind};
 pub mod choose;
 pub mod connect;
 pub mod drained;
+pub mod dry;
 pub mod progress;
 pub mod summary;
 pub mod systems;

@@ -17,6 +17,9 @@ use connectors::{Error, Result, delta, discard, download, embedded, file, http, 
 
 use super::{Local, Options};
 use crate::plan::{self, Connection};
+use crate::stage::Run;
+use crate::stage::download::Download;
+use crate::stage::upload::Upload;
 
 /// Opens systems. Each connection and each table is opened once in a run.
 #[async_trait]
@@ -40,6 +43,16 @@ pub trait Systems: Send + Sync + 'static {
     ) -> Result<(Arc<dyn Table>, bool)>;
     /// A file of lines, or a folder of them.
     async fn lines(&self, options: file::Options) -> Result<Box<dyn Source>>;
+
+    /// What runs in the place of a stage that downloads: itself.
+    fn download(&self, stage: Download) -> Arc<dyn Run> {
+        Arc::new(stage)
+    }
+
+    /// What runs in the place of a stage that uploads: itself.
+    fn upload(&self, stage: Upload) -> Arc<dyn Run> {
+        Arc::new(stage)
+    }
 }
 
 /// The systems as they are declared.
@@ -83,16 +96,10 @@ impl Systems for Real {
     }
 
     async fn table(&self, _: &str, table: &plan::Table, place: Option<&Connection>) -> Result<(Arc<dyn Table>, bool)> {
-        let mut options = delta::Options::at(table.url.clone());
-        let mut discard = self.options.discard;
-        if let Some(Connection::Delta(place)) = place {
-            options.storage_options = place.options.iter().map(|(k, v)| (k.clone(), v.0.clone())).collect();
-            discard |= !place.write;
-        }
         let spec = (*table.spec).clone();
-        if discard {
+        let Some(options) = table_options(table, place).filter(|_| !self.options.discard) else {
             return Ok((Arc::new(discard::Table::new(spec)), false));
-        }
+        };
         Ok((Arc::new(delta::Table::open(options, spec, self.options.clock.clone()).await?), true))
     }
 
@@ -105,6 +112,18 @@ impl Systems for Real {
     }
 }
 
+/// Where a table is; none if its connection writes none.
+pub(super) fn table_options(table: &plan::Table, place: Option<&Connection>) -> Option<delta::Options> {
+    let mut options = delta::Options::at(table.url.clone());
+    if let Some(Connection::Delta(place)) = place {
+        options.storage_options = place.options.iter().map(|(k, v)| (k.clone(), v.0.clone())).collect();
+        if !place.write {
+            return None;
+        }
+    }
+    Some(options)
+}
+
 /// Opens a Kafka cluster, or the embedded log below `data`.
 pub async fn open_log(kafka: &plan::Kafka, data: &Path, clock: Arc<dyn Clock>) -> Result<Arc<dyn Log>> {
     Ok(match &kafka.brokers {
@@ -113,7 +132,7 @@ pub async fn open_log(kafka: &plan::Kafka, data: &Path, clock: Arc<dyn Clock>) -
     })
 }
 
-fn local_path(url: &str) -> Result<PathBuf> {
+pub(super) fn local_path(url: &str) -> Result<PathBuf> {
     match url.strip_prefix("file://").or((!url.contains("://")).then_some(url)) {
         Some(path) => Ok(path.into()),
         None => Err(Error::permanent("a spool is a folder of this machine").hint("use a path or a file:// url")),

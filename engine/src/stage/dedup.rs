@@ -52,16 +52,22 @@ pub struct Seen {
 /// What a key that was read back from a table remembers of its message: nothing.
 const FROM_TABLE: u64 = 0;
 
+/// A window is so many buckets wide; besides those the bucket that is being filled is kept.
+pub const BUCKETS: i64 = 8;
+
+/// What is kept of a key, in bytes: its hash, and a fingerprint of where its message came from.
+pub const KEY_BYTES: usize = size_of::<(u128, u64)>();
+
 impl Seen {
     /// An empty window.
     pub fn new(window: Duration) -> Self {
-        let width = (Micros::try_from(window.as_micros()).unwrap_or(Micros::MAX) / 8).max(1);
+        let width = (Micros::try_from(window.as_micros()).unwrap_or(Micros::MAX) / BUCKETS).max(1);
         Seen { buckets: BTreeMap::new(), width, newest: i64::MIN, held: BTreeMap::new() }
     }
 
     /// Enters a key that was read back from a table, unless it is older than the window.
     pub fn restore(&mut self, key: &str, at: Micros) {
-        if at.div_euclid(self.width) >= self.newest.saturating_sub(8) {
+        if at.div_euclid(self.width) >= self.newest.saturating_sub(BUCKETS) {
             self.enter(presence::hash(key), at, FROM_TABLE);
         }
     }
@@ -92,14 +98,14 @@ impl Seen {
         let bucket = at.div_euclid(self.width);
         if bucket > self.newest {
             self.newest = bucket;
-            self.buckets = self.buckets.split_off(&bucket.saturating_sub(8));
+            self.buckets = self.buckets.split_off(&bucket.saturating_sub(BUCKETS));
         }
         // The same key can come with another instant, so every bucket of the window is asked: there are at most ten.
         if let Some(first) = self.buckets.values().find_map(|bucket| bucket.get(&key)) {
             return Some(*first);
         }
         // An instant from before the window is remembered as the oldest bucket, so that its own repeats are seen.
-        let bucket = bucket.max(self.newest - 8);
+        let bucket = bucket.max(self.newest - BUCKETS);
         self.buckets.entry(bucket).or_default().insert(key, from);
         None
     }

@@ -62,19 +62,45 @@ impl Run for Download {
     }
 
     fn limit(&self) -> usize {
-        self.concurrency.max(1) * 2
+        at_a_time(self.concurrency)
     }
 }
 
+/// How many documents may be in the stage at a time; `concurrency` is how many downloads its connection makes at a time.
+pub fn at_a_time(concurrency: usize) -> usize {
+    // Who refreshes a link or waits for a place does not keep others from downloading.
+    concurrency.max(1) * 2
+}
+
+/// What a document asks the stage for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The link.
+    pub url: String,
+    /// The file's name in the spool.
+    pub name: String,
+    /// When the link ends; none if it never does.
+    pub end: Option<Micros>,
+    /// Whether the link has ended, or will within the margin of a refresh.
+    pub expired: bool,
+}
+
 impl Download {
-    async fn fetch(&self, document: &Document, env: &Env, usage: &mut Usage) -> Result<Json, Failure> {
-        let mut url = self.text(&self.plan.url, "url", document, env)?;
+    /// What `document` asks for: nobody is asked yet.
+    pub fn wanted(&self, document: &Document, env: &Env) -> Result<Wanted, Failure> {
+        let url = self.text(&self.plan.url, "url", document, env)?;
         let name = self.text(&self.plan.name, "name", document, env)?;
-        let mut refreshes = 0;
         let end = self.end(document, env)?;
-        if end.is_some_and(|end| self.clock.now() >= end.saturating_sub(self.margin())) {
+        let expired = end.is_some_and(|end| self.clock.now() >= end.saturating_sub(self.margin()));
+        Ok(Wanted { url, name, end, expired })
+    }
+
+    async fn fetch(&self, document: &Document, env: &Env, usage: &mut Usage) -> Result<Json, Failure> {
+        let Wanted { mut url, name, end, expired } = self.wanted(document, env)?;
+        let mut refreshes = 0;
+        if expired {
             url = match &self.refresh {
-                None => return Err(self.failed(&Error::permanent("the link has expired"))),
+                None => return Err(self.expired()),
                 Some(refresh) => {
                     refreshes += 1;
                     let new = self.new_link(refresh, document, env, usage).await?;
@@ -107,7 +133,13 @@ impl Download {
         }
     }
 
-    fn failed(&self, error: &Error) -> Failure {
+    /// The failure of a link that has ended and cannot be replaced.
+    pub fn expired(&self) -> Failure {
+        self.failed(&Error::permanent("the link has expired"))
+    }
+
+    /// What an error of a connector means for the message.
+    pub fn failed(&self, error: &Error) -> Failure {
         Failure::of(error, &self.name, &self.place)
     }
 

@@ -75,6 +75,13 @@ struct Member {
     reply: oneshot::Sender<(Result<Answer, Failure>, u32)>,
 }
 
+/// How many documents may be in the stage at a time; `concurrency` is how many calls its connection makes at a time.
+pub fn at_a_time(stage: &plan::Enrich, concurrency: usize) -> usize {
+    // Enough to keep every place of the connection busy, and, with batches, to fill them; little enough that a document
+    // whose turn has come is not past its deadline when its call is.
+    concurrency.max(1) * 16 * stage.batch.as_ref().map_or(1, |b| b.rows.clamp(1, 10))
+}
+
 impl Enrich {
     /// A stage that calls through `caller`; `concurrency` is how many calls its connection makes at a time.
     pub fn new(
@@ -91,9 +98,7 @@ impl Enrich {
             size: c.size.max(1),
             slots: Mutex::default(),
         });
-        // Enough to keep every place of the connection busy, and, with batches, to fill them; little enough that a document
-        // whose turn has come is not past its deadline when its call is.
-        let limit = concurrency.max(1) * 16 * stage.batch.as_ref().map_or(1, |b| b.rows.clamp(1, 10));
+        let limit = at_a_time(stage, concurrency);
         let groups = Mutex::default();
         let inner = Inner { name, place, caller, clock, cache, batch: stage.batch.clone(), groups };
         Enrich { inner: Arc::new(inner), limit }

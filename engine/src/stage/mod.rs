@@ -172,6 +172,12 @@ impl Verdict {
 pub trait Apply: Send {
     /// What becomes of `document`. Its `when` has been found true.
     fn apply(&mut self, document: Document, env: &Env) -> Verdict;
+
+    /// Which of the branches that the stage declares `document` takes, if it declares any. Asked only where somebody looks.
+    fn branch(&self, document: &Document, env: &Env) -> Option<String> {
+        let _ = (document, env);
+        None
+    }
 }
 
 /// What a document cost on its way.

@@ -51,6 +51,16 @@ impl Route {
     }
 }
 
+impl Route {
+    /// The case of `value`, and its labels.
+    fn case(&self, value: &Json) -> Option<(&String, &Json)> {
+        match value.as_str() {
+            Some(text) => self.cases.get_key_value(text),
+            None => self.cases.get_key_value(&value.to_string()),
+        }
+    }
+}
+
 impl Apply for Route {
     fn apply(&mut self, document: Document, env: &Env) -> Verdict {
         let value = match self.by.eval(&document.scope(env)) {
@@ -59,13 +69,14 @@ impl Apply for Route {
                 return Verdict::Failed(Failure::new(Category::Permanent, e.to_string(), &self.name, &self.place));
             }
         };
-        let labels = match value.as_str() {
-            Some(text) => self.cases.get(text),
-            None => self.cases.get(&value.to_string()),
-        };
-        match labels {
-            Some(labels) => Verdict::On(document.bind(&self.name, labels.clone())),
+        match self.case(&value) {
+            Some((_, labels)) => Verdict::On(document.bind(&self.name, labels.clone())),
             None => Verdict::leave(&self.otherwise, Some(value.to_string()), &document.meta, &self.name, &self.place),
         }
+    }
+
+    fn branch(&self, document: &Document, env: &Env) -> Option<String> {
+        let value = self.by.eval(&document.scope(env)).ok()?;
+        self.case(&value).map(|(case, _)| case.clone())
     }
 }

@@ -60,7 +60,7 @@ impl Run for Upload {
     }
 
     fn limit(&self) -> usize {
-        self.concurrency.max(1)
+        at_a_time(self.concurrency)
     }
 
     async fn committed(&self, position: &Position) {
@@ -80,8 +80,29 @@ impl Run for Upload {
     }
 }
 
+/// How many documents may be in the stage at a time; `concurrency` is how many uploads its connection makes at a time.
+pub fn at_a_time(concurrency: usize) -> usize {
+    concurrency.max(1)
+}
+
+/// What a document asks the stage for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The path in the spool.
+    pub file: String,
+    /// The path in the store.
+    pub to: String,
+    /// The content type.
+    pub content_type: Option<String>,
+    /// The checksum that was recorded at the download.
+    pub sha256: String,
+    /// The length that was recorded at the download.
+    pub length: Option<u64>,
+}
+
 impl Upload {
-    async fn put(&self, document: &Document, env: &Env) -> Result<(Json, Option<String>), Failure> {
+    /// What `document` asks for: nothing is looked at yet.
+    pub fn wanted(&self, document: &Document, env: &Env) -> Result<Wanted, Failure> {
         let file = self.text(&self.plan.file, "file", document, env)?;
         let scope = document.scope(env);
         let to = match self.plan.to.render(&scope, Escape::ObjectPath) {
@@ -90,35 +111,50 @@ impl Upload {
             Err(e) => return Err(self.failed(&Error::permanent(format!("path: {e}")))),
         };
         let optional = |expr: &Option<Expr>| expr.as_ref().map(|e| e.eval(&scope)).and_then(Result::ok);
-        let content_type = optional(&self.plan.content_type);
-        let sha256 = optional(&self.plan.sha256);
-        let sha256 = sha256.as_ref().and_then(|s| s.as_str()).unwrap_or_default();
-        let length = optional(&self.plan.bytes).and_then(|b| b.as_u64());
+        let text = |value: Option<Json>| value.as_ref().and_then(|v| v.as_str()).map(str::to_owned);
+        Ok(Wanted {
+            file,
+            to,
+            content_type: text(optional(&self.plan.content_type)),
+            sha256: text(optional(&self.plan.sha256)).unwrap_or_default(),
+            length: optional(&self.plan.bytes).and_then(|b| b.as_u64()),
+        })
+    }
+
+    /// What the stage binds for a file of so many bytes that is at `to` in the store at `url`.
+    pub fn stored(&self, url: &str, to: &str, bytes: u64) -> Json {
+        json::object([
+            ("path", json::text(to)),
+            ("url", json::text(&format!("{}/{to}", url.trim_end_matches('/')))),
+            ("bytes", json::integer(i64::try_from(bytes).unwrap_or(i64::MAX))),
+            ("uploaded_at", json::text(&time::format_timestamp(self.clock.now()))),
+        ])
+    }
+
+    async fn put(&self, document: &Document, env: &Env) -> Result<(Json, Option<String>), Failure> {
+        let Wanted { file, to, content_type, sha256, length } = self.wanted(document, env)?;
         let upload = store::Upload {
             spool: &*self.spool,
             from: &file,
             to: &to,
-            content_type: content_type.as_ref().and_then(|c| c.as_str()),
-            sha256,
+            content_type: content_type.as_deref(),
+            sha256: &sha256,
         };
         let there = self.spool.length(&file).await.map_err(|e| self.failed(&e))?;
         let bytes = match (there, length) {
-            (None, Some(length)) if self.store.holds(&to, length, sha256).await.map_err(|e| self.failed(&e))? => length,
+            (None, Some(length)) if self.store.holds(&to, length, &sha256).await.map_err(|e| self.failed(&e))? => {
+                length
+            }
             (None, _) if self.plan.bind_missing => {
                 return Ok((json::object([("missing", Json::from(true)), ("path", json::text(&to))]), None));
             }
             _ => self.store.upload(&upload).await.map_err(|e| self.failed(&e))?,
         };
-        let stored = json::object([
-            ("path", json::text(&to)),
-            ("url", json::text(&format!("{}/{to}", self.store.url().trim_end_matches('/')))),
-            ("bytes", json::integer(i64::try_from(bytes).unwrap_or(i64::MAX))),
-            ("uploaded_at", json::text(&time::format_timestamp(self.clock.now()))),
-        ]);
-        Ok((stored, Some(file)))
+        Ok((self.stored(self.store.url(), &to, bytes), Some(file)))
     }
 
-    fn failed(&self, error: &Error) -> Failure {
+    /// What an error of a connector means for the message.
+    pub fn failed(&self, error: &Error) -> Failure {
         Failure::of(error, &self.name, &self.place)
     }
 

@@ -1,6 +1,6 @@
 //! Runs one case: its steps in order, until one does not hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use connectors::clock::Micros;
@@ -8,10 +8,11 @@ use connectors::log::{Log as _, Record as Sending};
 use connectors::{Error, memory};
 
 use super::check::{Mismatch, Record, check};
+use super::coverage::{self, Part};
 use super::life::Life;
 use super::records;
-use super::suite::{Act, Case, Claim, Named, Sent, What};
-use super::world::World;
+use super::suite::{Act, Case, Claim, Fail, Named, Sent, What};
+use super::world::{Place, World};
 use crate::plan::{Plan, SourceKind};
 use crate::topology::Span;
 
@@ -24,15 +25,28 @@ struct Running<'c> {
     /// Calls by connection and outcomes by flow that no step has looked at yet.
     calls: BTreeMap<String, Vec<Record>>,
     outcomes: BTreeMap<String, Vec<Record>>,
+    reached: BTreeSet<Part>,
 }
 
-/// Runs `case` of a topology, its clock at `start`. Returns in what it does not hold.
-pub fn run(case: &Case, plan: &Arc<Plan>, start: Micros) -> Vec<Mismatch> {
+/// What became of a case.
+#[derive(Default)]
+pub struct Ran {
+    /// In what it does not hold.
+    pub mismatches: Vec<Mismatch>,
+    /// The parts of its topology that it reached.
+    pub reached: BTreeSet<Part>,
+}
+
+/// Runs `case` of a topology, its clock at `start`.
+pub fn run(case: &Case, plan: &Arc<Plan>, start: Micros) -> Ran {
     let failed = |at: Span, message: String| Mismatch { at, message, same: Vec::new(), differences: Vec::new() };
     let world = Arc::new(World::new(plan, start));
     let life = match Life::start(plan, &case.flows, &world) {
         Ok(life) => life,
-        Err(problems) => return problems.into_iter().map(|problem| failed(case.at, problem)).collect(),
+        Err(problems) => {
+            let mismatches = problems.into_iter().map(|problem| failed(case.at, problem)).collect();
+            return Ran { mismatches, ..Ran::default() };
+        }
     };
     let mut running = Running {
         plan: plan.clone(),
@@ -41,6 +55,7 @@ pub fn run(case: &Case, plan: &Arc<Plan>, start: Micros) -> Vec<Mismatch> {
         life: Some(life),
         calls: BTreeMap::new(),
         outcomes: BTreeMap::new(),
+        reached: BTreeSet::new(),
     };
     let mut mismatches = Vec::new();
     let mut last = case.at;
@@ -58,10 +73,11 @@ pub fn run(case: &Case, plan: &Arc<Plan>, start: Micros) -> Vec<Mismatch> {
     let unanswered = running.world.unanswered.take();
     let asked = |what: &String| failed(last, format!("nothing is declared for what was asked of {what}"));
     mismatches.extend(unanswered.iter().map(asked));
+    running.look();
     if let Some(life) = running.life.take() {
         life.crash();
     }
-    mismatches
+    Ran { mismatches, reached: running.reached }
 }
 
 impl Running<'_> {
@@ -82,13 +98,9 @@ impl Running<'_> {
                     self.world.files.declare(url.clone(), answers.clone());
                 }
             }
-            Act::Fail(tables) => {
-                for (name, _, fail) in tables {
-                    let table = self.world.table_named(name).ok_or_else(|| format!("no flow writes table {name}"))?;
-                    (0..fail.refuse).for_each(|_| table.refuse(Error::transient("the store refuses the commit")));
-                    if fail.lose > 0 {
-                        table.lose_answers(fail.lose);
-                    }
+            Act::Fail(failures) => {
+                for (name, _, fail) in failures {
+                    self.fail(name, fail)?;
                 }
             }
             Act::Advance(duration) => self.life()?.advance(*duration)?,
@@ -104,6 +116,26 @@ impl Running<'_> {
             }
         }
         Ok(Vec::new())
+    }
+
+    /// Lets the next writes to a table, a store or a spool fail.
+    fn fail(&self, name: &str, fail: &Fail) -> Result<(), String> {
+        if let Some(place) = self.world.place(name) {
+            let error = Error::new(fail.category, format!("{name} refuses the file"));
+            match place {
+                Place::Store(_, faults) if fail.lose > 0 => faults.lose(fail.lose, &error),
+                Place::Store(_, faults) => faults.refuse(fail.refuse, &error),
+                Place::Spool(spool) => spool.refuse_next(fail.refuse, &error),
+            }
+            return Ok(());
+        }
+        let table = self.world.table_named(name).ok_or_else(|| format!("no flow writes to {name}"))?;
+        let error = Error::new(fail.category, "the store refuses the commit");
+        (0..fail.refuse).for_each(|_| table.refuse(error.clone()));
+        if fail.lose > 0 {
+            table.lose_answers(fail.lose);
+        }
+        Ok(())
     }
 
     fn life(&self) -> Result<&Life, String> {
@@ -151,8 +183,17 @@ impl Running<'_> {
         flow.map(|flow| (self.world.reads(flow).0, name.to_owned())).ok_or_else(|| format!("there is no topic {name}"))
     }
 
+    /// Notes which parts of the topology were reached since the last time.
+    fn look(&mut self) {
+        for (name, visits) in self.life.iter().flat_map(Life::take_visits) {
+            let flow = self.plan.flows.iter().find(|flow| flow.name == name);
+            self.reached.extend(flow.map(|flow| coverage::reached(flow, &visits)).unwrap_or_default());
+        }
+    }
+
     /// Takes what happened since the last time.
     fn collect(&mut self) {
+        self.look();
         for name in self.plan.connections.keys() {
             if let Some(api) = self.world.api(name) {
                 self.calls.entry(name.clone()).or_default().extend(api.take_calls());

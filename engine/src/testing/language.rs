@@ -49,7 +49,11 @@ pub static STEP: Shape = Shape {
         ),
         Key::new("answer", ROUTES, "Answers of APIs, by connection; a newer route wins over an older one."),
         Key::new("serve", FILES, "Files, by URL, with their query or without it."),
-        Key::new("fail", Kind::Map(Names::Things, &Kind::Object(&FAIL)), "Commits that fail, by table."),
+        Key::new(
+            "fail",
+            Kind::Map(Names::Things, &Kind::Object(&FAIL)),
+            "Commits that fail, by table; uploads by store, writes of downloads by spool.",
+        ),
         Key::new("advance", Kind::Text, "How far the clock moves, or `drained`: from one due instant to the next."),
         Key::new(
             "restart",
@@ -142,13 +146,17 @@ pub static FILE: Shape = Shape {
     one_of: &[],
 };
 
-/// What becomes of the next commits of a table.
+/// The words of `as`.
+pub const CATEGORIES: &[&str] = &["transient", "permanent", "auth", "unknown"];
+
+/// What becomes of the next writes to a table, a store or a spool.
 pub static FAIL: Shape = Shape {
     name: "a failure",
-    about: "What becomes of the next commits of a table.",
+    about: "What becomes of the next commits of a table, uploads to a store or files of a spool.",
     keys: &[
-        Key::new("refuse", Kind::Integer(1), "So many commits do nothing and fail."),
-        Key::new("lose", Kind::Integer(1), "So many commits land, and the engine is told that they failed."),
+        Key::new("refuse", Kind::Integer(1), "So many writes do nothing and fail."),
+        Key::new("lose", Kind::Integer(1), "So many writes land, and the engine is told that they failed."),
+        Key::new("as", Kind::Choice(CATEGORIES), "What kind of failure it is.").or("transient"),
     ],
     one_of: &["refuse", "lose"],
 };

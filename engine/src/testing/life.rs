@@ -14,6 +14,7 @@ use connectors::clock::{Clock, Micros};
 use tokio::runtime::Runtime;
 
 use super::world::{Shared, World};
+use crate::dataflow::visit::Visit;
 use crate::plan::Plan;
 use crate::run::{self, Embedded, Local, Options, Run};
 use crate::stage::Document;
@@ -180,6 +181,13 @@ impl Life {
     pub fn take_outcomes(&self) -> Vec<(String, Vec<Document>)> {
         let of =
             |flow: &crate::dataflow::flow::Running| Some((flow.name.clone(), flow.observer.as_ref()?.take_outcomes()));
+        self.run.flows.iter().filter_map(of).collect()
+    }
+
+    /// Takes what became of messages at stages and blocks since the last call, by flow.
+    pub fn take_visits(&self) -> Vec<(String, Vec<Visit>)> {
+        let of =
+            |flow: &crate::dataflow::flow::Running| Some((flow.name.clone(), flow.observer.as_ref()?.take_visits()));
         self.run.flows.iter().filter_map(of).collect()
     }
 

@@ -7,17 +7,21 @@
 //! - `world` is the outside of a case: the doubles of the connectors, and those of `doubles`. It outlives a restart.
 //! - `life` is one run of the flows; it knows exactly when nothing is left to do but to wait for the clock.
 //! - `case` runs the steps; `records` says what is there, `check` compares it with `pattern`s, [`report`] shows it.
+//! - [`coverage`] says which parts of a topology its cases reached.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use indexmap::IndexMap;
+
 use crate::plan::Plan;
 use crate::topology::{self, Diagnostic, Diagnostics, Environment, Source, code};
 
 mod case;
 mod check;
+pub mod coverage;
 mod doubles;
 pub mod language;
 mod life;
@@ -28,6 +32,7 @@ pub mod report;
 mod suite;
 mod world;
 
+use coverage::Coverage;
 pub use report::Report;
 use report::SuiteReport;
 use suite::{Case, Suite};
@@ -46,21 +51,28 @@ pub fn run(paths: &[PathBuf], filter: Option<&str>) -> Report {
         jobs.extend(plans.into_iter().enumerate().filter_map(|(case, plan)| Some((index, case, plan?))));
     }
     let mut results = perform(&suites, &jobs);
+    let mut covered: IndexMap<PathBuf, Coverage> = IndexMap::new();
     for (index, suite) in suites.into_iter().enumerate() {
-        let cases = suite
-            .cases
-            .iter()
-            .enumerate()
-            .filter_map(|(at, case)| Some((case.name.clone(), case.at.start, results.remove(&(index, at))?)));
-        let cases = cases.collect();
+        let file = suite.topology.0.clone();
+        let coverage = covered.entry(file.canonicalize().unwrap_or_else(|_| file.clone())).or_insert_with(|| {
+            let plan = jobs.iter().find(|(of, ..)| *of == index).map(|(_, _, plan)| coverage::parts(plan));
+            Coverage { topology: file.display().to_string(), parts: plan.unwrap_or_default(), ..Coverage::default() }
+        });
+        let mut cases = Vec::new();
+        for (at, case) in suite.cases.iter().enumerate() {
+            let Some(ran) = results.remove(&(index, at)) else { continue };
+            coverage.reached.extend(ran.reached);
+            cases.push((case.name.clone(), case.at.start, ran.mismatches));
+        }
         report.suites.push(SuiteReport { name: suite.name, cases, source: suite.source });
     }
+    report.coverage = covered.into_values().collect();
     report
 }
 
 /// A suite, a case of it, and what it runs.
 type Job = (usize, usize, Arc<Plan>);
-type Results = BTreeMap<(usize, usize), Vec<check::Mismatch>>;
+type Results = BTreeMap<(usize, usize), case::Ran>;
 
 /// Runs the jobs, as many at a time as there are processors.
 fn perform(suites: &[Suite], jobs: &[Job]) -> Results {
@@ -68,8 +80,8 @@ fn perform(suites: &[Suite], jobs: &[Job]) -> Results {
     let work = || {
         while let Some((suite, case, plan)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             let Some((of, case_of)) = suites.get(*suite).and_then(|s| Some((s, s.cases.get(*case)?))) else { continue };
-            let mismatches = case::run(case_of, plan, of.start);
-            results.lock().unwrap_or_else(PoisonError::into_inner).insert((*suite, *case), mismatches);
+            let ran = case::run(case_of, plan, of.start);
+            results.lock().unwrap_or_else(PoisonError::into_inner).insert((*suite, *case), ran);
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len());

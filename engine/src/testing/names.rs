@@ -2,8 +2,8 @@
 //! otherwise hold for ever as `$absent`.
 
 use super::records::{CALL, FILE, MESSAGE, OUTCOME, connections, table, topic, topics};
-use super::suite::{Act, Case, Claim, Mode, What};
-use crate::plan::{Connection, Plan, SourceKind};
+use super::suite::{Act, Case, Claim, Fail, Mode, What};
+use crate::plan::{Connection, Plan, SourceKind, StageKind};
 use crate::topology::{Diagnostic, Source, Span, code};
 
 /// What a case names and the topology does not have.
@@ -18,7 +18,7 @@ pub fn check(case: &Case, plan: &Plan, source: &Source) -> Vec<Diagnostic> {
         match &step.act {
             Act::Send(sends) => sends.iter().for_each(|(name, at, _)| names.topic(name, *at)),
             Act::Answer(routes) => routes.iter().for_each(|(name, at, _)| names.api(name, *at)),
-            Act::Fail(tables) => tables.iter().for_each(|(name, at, _)| names.table(name, *at)),
+            Act::Fail(places) => places.iter().for_each(|(name, at, fail)| names.fails(name, *at, fail)),
             Act::Expect(claims) => claims.iter().for_each(|claim| names.claim(claim)),
             Act::Serve(_) | Act::Advance(_) | Act::Drain | Act::Restart { .. } => {}
         }
@@ -64,6 +64,27 @@ impl<'a> Names<'a> {
             let names = self.plan.tables.keys().map(String::as_str).collect();
             self.unknown(code::UNKNOWN_TABLE, "table", name, at, names);
         }
+    }
+
+    /// What can fail: tables, stores, spools. The answer of a spool is never lost: it is a folder.
+    fn fails(&mut self, name: &str, at: Span, fail: &Fail) {
+        let places = connections(self.plan, |c| matches!(c, Connection::ObjectStore(_)));
+        if !places.contains(&name) && table(self.plan, name).is_none() {
+            let tables = self.plan.tables.keys().map(String::as_str);
+            self.unknown(code::UNKNOWN_TABLE, "table, store or spool", name, at, tables.chain(places).collect());
+        } else if fail.lose > 0 && self.is_spool(name) {
+            let message = format!("`{name}` is a spool, whose answers are not lost");
+            self.problems.push(Diagnostic::new(code::TEST, self.source, at, message).help("write `refuse`"));
+        }
+    }
+
+    fn is_spool(&self, name: &str) -> bool {
+        let stages = self.plan.flows.iter().flat_map(|flow| &flow.stages);
+        stages.into_iter().any(|stage| match &stage.kind {
+            StageKind::Download(download) => download.spool == name,
+            StageKind::Upload(upload) => upload.spool == name,
+            _ => false,
+        })
     }
 
     fn claim(&mut self, claim: &Claim) {

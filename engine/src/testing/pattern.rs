@@ -8,13 +8,22 @@
 //! | `$any` | anything that is there and not null |
 //! | `$absent` | null, or nothing |
 //! | `{$like: "a*z"}` | a text; `*` is any text |
+//! | `{$regex: "a[0-9]+"}` | a text, the whole of it |
+//! | `{$near: 1.5, within: 0.1}` | a number, or the text of one, no further away |
+//! | `{$near: 2026-01-10T12:00:00Z, within: 5s}` | an instant, no further away |
 //! | `{$json: PATTERN}` | a text that holds JSON which fits |
 //! | `{$text: "$any"}` | this very text, which begins with `$` |
 
+use std::time::Duration;
+
+use connectors::clock::Micros;
+use regex::Regex;
 use serde_json::{Map, Value};
 
 use crate::expr::number::is_json_number;
-use crate::topology::node::{Node, Value as Tree};
+use crate::expr::time::{format_timestamp, parse_timestamp};
+use crate::topology::node::{Entry, Node, Value as Tree};
+use crate::topology::value::duration;
 use crate::topology::{Diagnostic, Source, code};
 
 /// What a value is compared with.
@@ -28,12 +37,58 @@ pub enum Pattern {
     Absent,
     /// A text with `*` for any text.
     Like(String),
+    /// A text that a regular expression describes, from its begin to its end.
+    Regex(Regex),
+    /// A number or an instant, at most so far away.
+    Near(Near),
     /// A text that holds JSON.
     Json(Box<Pattern>),
     /// An object with these members.
     Fields(Vec<(String, Pattern)>),
     /// A list of these.
     Items(Vec<Pattern>),
+}
+
+/// A number or an instant, and how far away another may be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Near {
+    /// A number.
+    Number(f64, f64),
+    /// An instant, in microseconds.
+    Instant(Micros, Duration),
+}
+
+impl Near {
+    /// What `{$near: value, within: within}` says; none if it makes no sense.
+    fn read(value: &str, within: &str) -> Option<Near> {
+        if let (Ok(value), Ok(within)) = (value.parse(), within.parse()) {
+            return Some(Near::Number(value, within)).filter(|_| within >= 0.0);
+        }
+        Some(Near::Instant(parse_timestamp(value)?, duration(within)?))
+    }
+
+    fn fits(&self, found: &Value) -> bool {
+        match self {
+            Near::Number(value, within) => {
+                let found = found.as_f64().or_else(|| found.as_str()?.trim().parse().ok());
+                // What is written as decimals is not exact.
+                found.is_some_and(|found| (found - value).abs() <= within + f64::EPSILON * value.abs().max(1.0))
+            }
+            Near::Instant(value, within) => {
+                let found = found.as_str().and_then(parse_timestamp);
+                found.is_some_and(|found| u128::from(found.abs_diff(*value)) <= within.as_micros())
+            }
+        }
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            Near::Number(value, within) => format!("{{$near: {value}, within: {within}}}"),
+            Near::Instant(value, within) => {
+                format!("{{$near: {}, within: {within:?}}}", format_timestamp(*value))
+            }
+        }
+    }
 }
 
 /// One difference between a pattern and a value.
@@ -48,7 +103,7 @@ pub struct Difference {
 }
 
 /// The words of matchers that take a value, and of those that take none.
-const WITH: [&str; 3] = ["$like", "$json", "$text"];
+const WITH: [&str; 5] = ["$like", "$regex", "$near", "$json", "$text"];
 const ALONE: [&str; 2] = ["$any", "$absent"];
 
 /// A value as JSON text. Numbers keep their digits.
@@ -95,6 +150,15 @@ impl Pattern {
             Tree::Map(entries) => match entries.as_slice() {
                 [entry] if entry.key.starts_with('$') => match (entry.key.as_str(), entry.value.text()) {
                     ("$like", Some(text)) => Pattern::Like(text.to_owned()),
+                    ("$regex", Some(text)) => match Regex::new(&format!("^(?s:{text})$")) {
+                        Ok(regex) => Pattern::Regex(regex),
+                        Err(error) => {
+                            let what = format!("`{text}` is no regular expression");
+                            let problem = Diagnostic::new(code::TEST, source, entry.value.span, what);
+                            problems.push(problem.help(error.to_string().replace('\n', " ")));
+                            Pattern::Any
+                        }
+                    },
                     ("$text", Some(text)) => Pattern::Is(Value::String(text.to_owned())),
                     ("$json", _) => Pattern::Json(Box::new(Pattern::read(&entry.value, source, problems))),
                     (other, _) => {
@@ -102,6 +166,18 @@ impl Pattern {
                         Pattern::Any
                     }
                 },
+                [near, within] if near.key == "$near" && within.key == "within" => {
+                    let text = |entry: &Entry| entry.value.text().unwrap_or_default().to_owned();
+                    match Near::read(&text(near), &text(within)) {
+                        Some(near) => Pattern::Near(near),
+                        None => {
+                            let what = "`$near` needs two numbers, or an instant and a duration";
+                            let problem = Diagnostic::new(code::TEST, source, node.span, what);
+                            problems.push(problem.help("such as {$near: 1.5, within: 0.1}"));
+                            Pattern::Any
+                        }
+                    }
+                }
                 entries => Pattern::Fields(
                     entries.iter().map(|e| (e.key.clone(), Pattern::read(&e.value, source, problems))).collect(),
                 ),
@@ -125,6 +201,8 @@ impl Pattern {
             (Pattern::Any, Some(_)) | (Pattern::Absent | Pattern::Is(Value::Null), None) => true,
             (Pattern::Is(expected), Some(found)) => equal(expected, found),
             (Pattern::Like(pattern), Some(Value::String(text))) => like(pattern, text),
+            (Pattern::Regex(regex), Some(Value::String(text))) => regex.is_match(text),
+            (Pattern::Near(near), Some(found)) => near.fits(found),
             (Pattern::Json(inner), Some(Value::String(text))) => match serde_json::from_str::<Value>(text) {
                 Ok(value) => return inner.compare(path, Some(&value), whole, out),
                 Err(_) => false,
@@ -153,6 +231,12 @@ impl Pattern {
             Pattern::Any => "$any".to_owned(),
             Pattern::Absent => "$absent".to_owned(),
             Pattern::Like(pattern) => format!("{{$like: {}}}", Value::String(pattern.clone())),
+            Pattern::Regex(regex) => {
+                let text = regex.as_str();
+                let inner = text.strip_prefix("^(?s:").and_then(|t| t.strip_suffix(")$")).unwrap_or(text);
+                format!("{{$regex: {}}}", Value::String(inner.to_owned()))
+            }
+            Pattern::Near(near) => near.shown(),
             Pattern::Json(inner) => format!("{{$json: {}}}", inner.shown()),
             Pattern::Fields(fields) => {
                 let fields: Vec<_> = fields.iter().map(|(name, p)| format!("{name}: {}", p.shown())).collect();
@@ -232,6 +316,16 @@ mod tests {
             ("{$like: 'a*c'}", json!("abcd"), false),
             ("{$like: 'ab*ba'}", json!("aba"), false),
             ("{$like: abc}", json!("abcd"), false),
+            ("{$regex: 'a[0-9]+'}", json!("a12"), true),
+            ("{$regex: 'a[0-9]'}", json!("a12"), false),
+            ("{$regex: 'a.*c'}", json!("a\nc"), true),
+            ("{$regex: '1'}", json!(1), false),
+            ("{$near: 1.5, within: 0.1}", json!(1.6), true),
+            ("{$near: 1.5, within: 0.1}", json!("1.45"), true),
+            ("{$near: 1.5, within: 0.1}", json!(1.61), false),
+            ("{$near: 2026-01-10T12:00:00Z, within: 5s}", json!("2026-01-10T12:00:05Z"), true),
+            ("{$near: 2026-01-10T12:00:00Z, within: 5s}", json!("2026-01-10T11:59:54.9Z"), false),
+            ("{$near: 2026-01-10T12:00:00Z, within: 5s}", json!("soon"), false),
             ("{$json: {a: 1}}", json!("{\"a\":1,\"b\":2}"), true),
             ("{$text: $any}", json!("$any"), true),
             ("{a: 1, c: $absent}", json!({"a": 1, "b": 2}), true),

@@ -129,7 +129,7 @@ pub async fn files(world: &World, connection: &str) -> Result<Vec<Record>> {
     let mut files = Vec::new();
     match world.place(connection) {
         None => {}
-        Some(Place::Store(store)) => {
+        Some(Place::Store(store, _)) => {
             for path in store.list().await? {
                 let content = store.read(&path).await?.unwrap_or_default();
                 files.push(file(path, &content));

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::check::Mismatch;
+use super::coverage::Coverage;
 use crate::topology::{Diagnostics, Source};
 
 /// What became of all suites.
@@ -14,6 +15,8 @@ pub struct Report {
     pub suites: Vec<SuiteReport>,
     /// What is wrong with files of tests, or with topologies under the environment of a case.
     pub broken: Vec<Diagnostics>,
+    /// What was reached of each topology, in the order of their first suites.
+    pub coverage: Vec<Coverage>,
 }
 
 /// What became of one suite.
@@ -76,7 +79,22 @@ impl Report {
         let (passed, failed) = self.counts();
         let broken: Vec<Value> =
             self.broken.iter().flat_map(|b| b.to_json().as_array().cloned().unwrap_or_default()).collect();
-        json!({"passed": passed, "failed": failed, "cases": cases, "diagnostics": broken})
+        let coverage: Vec<Value> = self
+            .coverage
+            .iter()
+            .map(|of| {
+                let missing: Vec<Value> =
+                    of.missing().map(|(flow, part)| json!({"flow": flow, "part": part})).collect();
+                let parts = of.parts.len();
+                json!({"topology": of.topology, "parts": parts, "reached": parts - missing.len(), "missing": missing})
+            })
+            .collect();
+        json!({"passed": passed, "failed": failed, "cases": cases, "diagnostics": broken, "coverage": coverage})
+    }
+
+    /// What was reached of each topology, as a person reads it.
+    pub fn render_coverage(&self) -> String {
+        self.coverage.iter().map(Coverage::render).collect()
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use connectors::Category;
 use connectors::clock::Micros;
 
 use super::language::SUITE;
@@ -67,7 +68,7 @@ pub enum Act {
     Answer(Named<Vec<Route>>),
     /// Declares files, by URL.
     Serve(Named<Vec<Answer>>),
-    /// Lets commits fail, by table.
+    /// Lets writes fail, by table, store or spool.
     Fail(Named<Fail>),
     /// Moves the clock.
     Advance(Duration),
@@ -134,13 +135,15 @@ pub enum Fault {
     Truncated,
 }
 
-/// What becomes of the next commits of a table.
+/// What becomes of the next writes to a table, a store or a spool.
 #[derive(Clone, Copy)]
 pub struct Fail {
     /// So many are refused.
     pub refuse: u32,
     /// The answers of so many are lost.
     pub lose: u32,
+    /// As what.
+    pub category: Category,
 }
 
 /// What is looked at.
@@ -263,7 +266,13 @@ impl Reading<'_> {
             "serve" => Act::Serve(self.named(entry, |this, e| this.answers(&e.value, &super::language::FILE))),
             "fail" => Act::Fail(self.named(entry, |_, e| {
                 let reader = Reader::of(e, &super::language::FAIL);
-                Fail { refuse: reader.integer("refuse"), lose: reader.integer("lose") }
+                let category = match reader.opt_text("as") {
+                    Some("permanent") => Category::Permanent,
+                    Some("auth") => Category::Auth,
+                    Some("unknown") => Category::Unknown,
+                    _ => Category::Transient,
+                };
+                Fail { refuse: reader.integer("refuse"), lose: reader.integer("lose"), category }
             })),
             "advance" => match reader.opt_text("advance") {
                 Some("drained") => Act::Drain,

@@ -33,7 +33,7 @@ pub struct World {
     tables: Mutex<BTreeMap<String, Arc<memory_table::Table>>>,
     apis: BTreeMap<String, Arc<Api>>,
     spools: Mutex<BTreeMap<String, Memory>>,
-    stores: Mutex<BTreeMap<String, Store>>,
+    stores: Mutex<BTreeMap<String, (Store, Arc<store::Faults>)>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -84,7 +84,7 @@ impl World {
 
     /// A store or a spool, once a flow has opened it.
     pub fn place(&self, name: &str) -> Option<Place> {
-        let store = lock(&self.stores).get(name).cloned().map(Place::Store);
+        let store = lock(&self.stores).get(name).cloned().map(|(store, faults)| Place::Store(store, faults));
         store.or_else(|| lock(&self.spools).get(name).cloned().map(Place::Spool))
     }
 
@@ -134,8 +134,8 @@ impl World {
 
 /// Where files are.
 pub enum Place {
-    /// Where they end.
-    Store(Store),
+    /// Where they end, and what lets uploads fail.
+    Store(Store, Arc<store::Faults>),
     /// Where they wait.
     Spool(Memory),
 }
@@ -165,9 +165,7 @@ impl Systems for Shared {
     }
 
     async fn store(&self, name: &str, _: &plan::ObjectStore) -> Result<Store> {
-        let options = store::Options { url: "memory:///".to_owned(), ..store::Options::default() };
-        let new = Store::open(&options, &self.0.clock).await?;
-        Ok(lock(&self.0.stores).entry(name.to_owned()).or_insert(new).clone())
+        Ok(lock(&self.0.stores).entry(name.to_owned()).or_insert_with(Store::with_faults).0.clone())
     }
 
     async fn table(&self, name: &str, table: &plan::Table, _: Option<&Connection>) -> Result<(Arc<dyn Table>, bool)> {

@@ -13,10 +13,12 @@ use std::time::Duration;
 use connectors::clock::SystemClock;
 use connectors::conformance;
 use connectors::kafka::{Log, Options, Security};
+use connectors::log::{Log as _, TopicSpec};
 
 use self::broker::Broker;
 use crate::claimx::{assert_tables_agree, topology};
 use crate::crash::progress;
+use crate::made_up::{Folder, absent};
 use crate::needs;
 use crate::program::{Ended, Engine};
 use crate::topics::Topics;
@@ -113,6 +115,51 @@ async fn a_broker_that_goes_away_and_two_kills_lose_and_double_nothing() {
     let last = simulate.finish().expect(0);
     assert!(last.out.starts_with("drained and balanced\n"), "{}", last.out);
     assert_complete(data, &broker.address()).await;
+}
+
+/// A dry run reads behind the committed position, and leaves topics, groups and positions as they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_on_a_real_broker_leaves_it_as_it_is() {
+    if !needs::met("a dry run on a real Kafka broker", Broker::possible()) {
+        return;
+    }
+    let broker = Broker::start(3);
+    let folder = Folder::new();
+    folder.edit("shop.yaml", "brokers: embedded", &format!("brokers: \"{}\"", broker.address()));
+    let log = log(&broker.address(), |_| {}).await;
+    let names =
+        ["shop.orders", "shop.orders.retry", "shop.orders.dlq", "shop.users", "shop.users.retry", "shop.users.dlq"];
+    log.create(&names.map(|name| TopicSpec { name: name.into(), partitions: 2 })).await.unwrap();
+    let topics = Topics::on(log.clone());
+    let messages = |ids: &[u32]| ids.iter().map(|id| (Some("k".to_owned()), format!("{{\"id\": {id}}}"))).collect();
+    topics.write("shop.orders", messages(&[1, 2, 3])).await;
+    let state = || async {
+        let mut state = format!("{:?}", log.topics().await.unwrap());
+        for name in names {
+            state += &format!("{name} {:?}", log.bounds(name).await.unwrap());
+            for group in ["shop-orders", "shop-users"] {
+                state += &format!("{group} {:?}", log.position(group, name).await.unwrap());
+            }
+        }
+        state
+    };
+    let dry = |count: &str| {
+        let engine = folder.run(&["shop.yaml"]).arg("--dry-run").arg("--messages").arg(count);
+        engine.finish().expect(0).out
+    };
+    let before = state().await;
+    let shown = dry("2");
+    assert!(shown.contains("2 messages of topic shop.orders") && shown.contains("offset 0"), "{shown}");
+    assert!(shown.contains("row of row, into table orders") && !shown.contains("offset 2"), "{shown}");
+    assert_eq!(state().await, before);
+    assert!(absent(&folder.data()), "nothing is written here either");
+
+    folder.run(&["shop.yaml"]).arg("--until-drained").finish().expect(0);
+    topics.write("shop.orders", messages(&[4])).await;
+    let before = state().await;
+    let shown = dry("5");
+    assert!(shown.contains("1 message of topic shop.orders") && shown.contains("offset 3"), "{shown}");
+    assert_eq!(state().await, before);
 }
 
 /// What every log promises, plain and with transactions; the latter with a password.

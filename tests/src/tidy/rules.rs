@@ -143,6 +143,7 @@ const POSITIONS: &[(&str, &str)] = &[
     ("connectors/src/file.rs", "files have no positions: one file of them, replaced as a whole"),
     ("connectors/src/kafka/source.rs", "the group's committed offsets"),
     ("connectors/src/local/source.rs", "the group's positions, in the log's own store"),
+    ("engine/src/run/dry/look.rs", "nowhere: a dry run moves no position"),
 ];
 
 #[test]
@@ -272,7 +273,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("dataflow", &["run", "sim", "cli"]),
     // The simulation plays the outside: nothing of it goes through what it is there to check.
     ("sim", &["topology", "plan", "stage", "dataflow", "run", "cli", "expr"]),
-    ("run", &["sim", "cli"]),
+    ("run", &["explain", "sim", "cli"]),
+    ("explain", &["sim", "cli"]),
 ];
 
 #[test]

@@ -18,6 +18,7 @@ use crate::plan::{Flow, Plan};
 use crate::run::{self, Embedded, Local, Options, Ready, Run, choose, together};
 use crate::topology::Environment;
 
+mod dry;
 mod simulate;
 mod watch;
 
@@ -80,6 +81,15 @@ pub struct Args {
     /// The address that metrics and health are served on
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
     listen: IpAddr,
+    /// Read a few messages, show what each sink would get, and write nothing. APIs are called, because calls are reads
+    #[arg(long, conflicts_with_all = ["sim", "until_drained", "workers", "count"])]
+    dry_run: bool,
+    /// How many messages of each source a dry run reads
+    #[arg(long, requires = "dry_run", default_value_t = 5, value_name = "N")]
+    messages: usize,
+    /// A dry run makes no call either: a message stops where one would be
+    #[arg(long, requires = "dry_run")]
+    no_calls: bool,
     /// The folder of the log files, one a flow [default: $LOG_DIR, else ./logs, with --sim DIR/logs]
     #[arg(long, value_name = "DIR")]
     log_dir: Option<PathBuf>,
@@ -89,6 +99,11 @@ impl Args {
     /// The folder of the log files that was asked for.
     pub(super) fn log_dir(&self, environment: &Environment) -> Option<PathBuf> {
         self.log_dir.clone().or_else(|| environment.get("LOG_DIR").map(PathBuf::from))
+    }
+
+    /// Whether it is a dry run: then not even logs are written into files.
+    pub(super) fn writes_nothing(&self) -> bool {
+        self.dry_run
     }
 
     /// The folder of the log files when nobody asked for one. A drill writes nothing outside its data folder: who tries it
@@ -126,6 +141,9 @@ pub async fn run(args: Args, environment: Environment) -> Result<(), Failed> {
     let mut topologies = read(&args, &environment).await?;
     // What is not chosen has been checked, and is neither connected nor simulated.
     topologies.retain(|topology| !topology.chosen.is_empty());
+    if args.dry_run {
+        return dry::run(&args, &topologies, &clock).await;
+    }
     let observed = Arc::new(Observed::new(clock.clone()));
     let serving = serve(&args, &observed).await?;
     let runs = start(&args, &topologies, &clock).await?;

@@ -1,0 +1,196 @@
+//! The embedded log as it is, for whoever must not change a byte of it.
+//!
+//! A log that is opened to be written to is touched by that alone. This one opens the file for reading: messages and positions
+//! can be asked for, whatever would write is refused. A file whose engine was killed has to be repaired before it can be read:
+//! then a copy of it, which nobody else sees, is repaired and read instead.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use redb::{Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase as _, ReadableTable as _, TableError};
+
+use super::store::{Read, SPANS, TOPICS, blocking, failed, position, scan};
+use crate::clock::Clock;
+use crate::local::{self, Catalogue, Fetch, Span, Write};
+use crate::log::Message;
+use crate::{Error, Result};
+
+/// The records and positions of a file that is only read.
+pub struct Store {
+    file: Arc<File>,
+}
+
+struct File {
+    path: PathBuf,
+    db: Source,
+    catalogue: Catalogue,
+    ids: BTreeMap<Arc<str>, u32>,
+}
+
+/// Where the records are read from.
+enum Source {
+    /// The file itself.
+    File(ReadOnlyDatabase),
+    /// A repaired copy of it, which has no name any more.
+    Copy(Database),
+}
+
+impl Source {
+    fn read(&self) -> Read {
+        match self {
+            Source::File(db) => db.begin_read(),
+            Source::Copy(db) => db.begin_read(),
+        }
+    }
+}
+
+/// The topics in `dir`, to be read only; none if there are none.
+pub async fn look(dir: impl AsRef<Path>, clock: Arc<dyn Clock>) -> Result<Option<local::Log<Store>>> {
+    let path = dir.as_ref().join("topics.redb");
+    let file = blocking(move || open(path)).await?;
+    Ok(file.map(|file| local::Log::over(Store { file: Arc::new(file) }, clock)))
+}
+
+fn open(path: PathBuf) -> Result<Option<File>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let db = match ReadOnlyDatabase::open(&path) {
+        Ok(db) => Source::File(db),
+        Err(DatabaseError::RepairAborted) => Source::Copy(repaired(&path)?),
+        Err(DatabaseError::DatabaseAlreadyOpen) => {
+            let message = format!("{} is in use: another engine is running on it", path.display());
+            return Err(Error::permanent(message).hint("stop the other engine first"));
+        }
+        Err(error) => return Err(failed(&path, "opening", error.into())),
+    };
+    let catalogue = Catalogue::default();
+    let ids = load(&db, &catalogue).map_err(|error| failed(&path, "reading", error))?;
+    Ok(Some(File { path, db, catalogue, ids }))
+}
+
+/// A copy of the file, repaired. Its name is gone as soon as it is open.
+fn repaired(path: &Path) -> Result<Database> {
+    let copy = std::env::temp_dir().join(format!("engine-{}.redb", uuid::Uuid::new_v4().simple()));
+    let opened = std::fs::copy(path, &copy)
+        .map_err(|e| Error::transient(format!("copying {} to {} failed: {e}", path.display(), copy.display())))
+        .and_then(|_| Database::create(&copy).map_err(|e| failed(path, "repairing a copy of", e.into())));
+    // A system that keeps the names of open files cleans its temporary folder up by itself.
+    let _ = std::fs::remove_file(&copy);
+    opened
+}
+
+/// Fills the catalogue; the ids of topics.
+fn load(db: &Source, catalogue: &Catalogue) -> Result<BTreeMap<Arc<str>, u32>, redb::Error> {
+    let read = db.read()?;
+    let mut ids = BTreeMap::new();
+    let topics = match read.open_table(TOPICS) {
+        Ok(topics) => topics,
+        // Nobody has written to it yet.
+        Err(TableError::TableDoesNotExist(_)) => return Ok(ids),
+        Err(error) => return Err(error.into()),
+    };
+    let spans = read.open_table(SPANS)?;
+    for entry in topics.iter()? {
+        let (name, value) = entry?;
+        let (id, partitions) = value.value();
+        let mut all = Vec::new();
+        for partition in 0..partitions {
+            let (low, high) = spans.get((id, partition))?.map_or((0, 0), |span| span.value());
+            all.push(Span { low, high });
+        }
+        catalogue.add(name.value(), all);
+        ids.insert(Arc::from(name.value()), id);
+    }
+    Ok(ids)
+}
+
+#[async_trait]
+impl local::Store for Store {
+    fn catalogue(&self) -> &Catalogue {
+        &self.file.catalogue
+    }
+
+    async fn write(&self, _: Write) -> Result<()> {
+        Err(Error::permanent(format!("{} is only read here", self.file.path.display())))
+    }
+
+    async fn scan(&self, fetches: Vec<Fetch>, max_messages: usize, max_bytes: usize) -> Result<Vec<Message>> {
+        let file = self.file.clone();
+        let work = move || {
+            scan(&file.path, file.db.read(), |topic| file.ids.get(topic).copied(), fetches, max_messages, max_bytes)
+        };
+        blocking(work).await
+    }
+
+    async fn position(&self, group: &str, topic: &str) -> Result<BTreeMap<i32, i64>> {
+        let (file, group, topic) = (self.file.clone(), group.to_string(), topic.to_string());
+        blocking(move || position(&file.path, file.db.read(), &group, &topic)).await
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::embedded::{Log, Options};
+    use crate::log::{Log as _, Position, Record, TopicSpec};
+
+    fn clock() -> Arc<dyn Clock> {
+        Arc::new(SystemClock::new(1.0))
+    }
+
+    #[tokio::test]
+    async fn what_is_there_is_read_and_no_byte_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(look(dir.path(), clock()).await.unwrap().is_none());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is made");
+
+        let log = Log::open(dir.path(), Options::default(), clock()).await.unwrap();
+        log.create(&[TopicSpec { name: "orders".into(), partitions: 2 }]).await.unwrap();
+        let record = |payload: &'static str| Record {
+            topic: "orders".into(),
+            key: Some("k".into()),
+            payload: payload.into(),
+            headers: Vec::new(),
+        };
+        let position = Position::from([(("orders".into(), 1), 1)]);
+        log.commit_with_records(vec![record("a"), record("b")], "g", &position).await.unwrap();
+        assert!(look(dir.path(), clock()).await.err().unwrap().message.contains("in use"));
+        drop(log);
+
+        let path = dir.path().join("topics.redb");
+        let before = (std::fs::read(&path).unwrap(), std::fs::metadata(&path).unwrap().modified().unwrap());
+        let log = look(dir.path(), clock()).await.unwrap().unwrap();
+        assert_eq!(log.topics().await.unwrap(), ["orders"]);
+        assert_eq!(log.position("g", "orders").await.unwrap(), [(1, 1)].into());
+        let mut read = Vec::new();
+        for bounds in log.bounds("orders").await.unwrap() {
+            read.extend(log.read("orders", bounds.partition, bounds.low, 10).await.unwrap());
+        }
+        assert_eq!(read.iter().map(|m| &m.payload[..]).collect::<Vec<_>>(), [b"a", b"b"]);
+        let refused = log.create(&[TopicSpec { name: "more".into(), partitions: 1 }]).await.unwrap_err();
+        assert!(refused.message.contains("only read"), "{refused}");
+        drop(log);
+        assert_eq!((std::fs::read(&path).unwrap(), std::fs::metadata(&path).unwrap().modified().unwrap()), before);
+    }
+
+    #[tokio::test]
+    async fn a_file_whose_engine_was_killed_is_read_from_a_copy() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = Log::open(dir.path(), Options::default(), clock()).await.unwrap();
+        log.create(&[TopicSpec { name: "orders".into(), partitions: 1 }]).await.unwrap();
+        // What a kill leaves: the file as it is while it is open.
+        let killed = tempfile::tempdir().unwrap();
+        let path = killed.path().join("topics.redb");
+        std::fs::copy(dir.path().join("topics.redb"), &path).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let seen = look(killed.path(), clock()).await.unwrap().unwrap();
+        assert_eq!(seen.topics().await.unwrap(), ["orders"]);
+        assert!(std::fs::read(&path).unwrap() == before);
+        assert_eq!(std::fs::read_dir(killed.path()).unwrap().count(), 1);
+    }
+}
