@@ -21,7 +21,7 @@ connections:
   files: {object_store: {url: "{data}/files"}}
   lake: {delta: {url: "{data}/tables"}}
 topics:
-  orders: {name: shop.orders, external: written, message: {id: id!, customer: id, photo: string}}
+  orders: {name: shop.orders, partitions: 1, external: written, message: {id: id!, customer: id, photo: string}}
   photos: {name: shop.photos, message: {id: id!, url: string!}}
   stored: {name: shop.stored, external: written, message: {id: id!, path: string!}}
   done: {name: shop.done, external: read, message: {id: id!, where: string}}
@@ -211,14 +211,16 @@ async fn a_dry_run_needs_nothing_to_be_there_and_refuses_what_writes() {
         assert!(refused.err.contains("cannot be used with"), "{}", refused.err);
     }
     // Lines of files are read where they are.
-    let lines = SHOP.replace(
-        "{topic: orders, group: g, retry: {topic: \"shop.retry.{delay}\", delays: [5m], dead_letter: shop.dlq}}",
-        "{file: {path: lines, message: {id: id!, customer: id, photo: string}}}",
+    let topic =
+        r#"{topic: orders, group: g, retry: {topic: "shop.retry.{delay}", delays: [5m], dead_letter: shop.dlq}}"#;
+    let file = format!(
+        "{{file: {{path: {}, message: {{id: id!, customer: id, photo: string}}}}}}",
+        folder.path("lines.jsonl").display()
     );
-    folder.write(
-        "shop.yaml",
-        &lines.replace("path: lines,", &format!("path: {},", folder.path("lines.jsonl").display())),
-    );
+    let declared = SHOP.lines().find(|line| line.contains("shop.orders")).unwrap();
+    let lines = SHOP.replace(topic, &file).replace(declared, "").replace(", retried, dead]", ", dead]");
+    assert!(!lines.contains("shop.retry"));
+    folder.write("shop.yaml", &lines);
     folder.write("lines.jsonl", "{\"id\": 1}\n{\"id\": 2}\n");
     let shown = dry(&folder, &api, &["--flow", "orders", "--messages", "1"]);
     assert_says(&shown, &["lines.jsonl/0 offset 0", "named: leaves, nobody"]);

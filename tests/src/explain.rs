@@ -101,14 +101,14 @@ fn a_change_of_the_topology_changes_what_is_told_of_it() {
             "claimx",
             "dedup: {key: event.event_id, at: now(), window: 24h, table: events}",
             "dedup: {key: event.event_id, at: now(), window: 24h, forgets: true}",
-            "at a restart: forgotten",
+            "the one that is being filled; at a restart: forgotten",
         ),
         ("claimx", "partition: [event_date]", "partition: [event_type]", "partition    event_type"),
         (
             "claimx",
-            "    key: [media_id]\n    keep: [created_at, created_date]",
-            "    key: [media_id]\n    keep: [created_at]",
-            "the first value that is not null stays: created_at\n",
+            "keep: [created_at, accessed_count]",
+            "keep: [accessed_count]",
+            "that is not null stays: accessed_count ",
         ),
         ("claimx", "outcome: {version: processed_at}", "outcome: {}", "group outcome: the last writer wins"),
         (
@@ -153,7 +153,7 @@ fn a_change_of_the_topology_changes_what_is_told_of_it() {
             "delays: [7m]",
             "waits 7m in xact.downloads.retry.7m",
         ),
-        ("xact", "          missing: bind\n", "", "fails and is tried again"),
+        ("xact", "else: {warn: its attachments", "else: {permanent: its attachments", "else: dead: its attachments"),
     ];
     for (name, from, to, says) in cases {
         let before = of_text(name, |text| text.to_owned());
