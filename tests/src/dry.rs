@@ -125,7 +125,7 @@ async fn what_each_sink_would_get_is_shown_and_nothing_is_written() {
         &[
             "flow shop/orders: 4 messages of topic shop.orders",
             "shop.orders/0 offset 0",
-            "customer: {\"name\":\"Ada\",\"link\":\"https://h/x?sig=[REDACTED]\"",
+            "\"link\":\"https://h/x?sig=[REDACTED]\",\"name\":\"Ada\"}",
             "call made: GET /customers/7 of api: 200",
             "row of order, into table orders",
             "order_id  \"1\"",
@@ -195,6 +195,7 @@ async fn downloads_and_uploads_are_told_and_not_done() {
             "not done: put: upload there of spool, 3 bytes, to files as 1.jpg",
             "message of done, to topic shop.done",
             "\"where\":\"1.jpg\"",
+            "data/files/1.jpg",
             "not done: put: gone of spool is not there",
         ],
     );

@@ -153,7 +153,7 @@ impl Blocks {
         let name = &block.block().name;
         match &fired {
             Err(failure) => observer.visited(&document.meta, name, How::Failed(failure.clone())),
-            Ok(()) if rows.is_empty() => observer.visited(&document.meta, name, How::Silent),
+            Ok(()) if rows.is_empty() => observer.visited(&document.meta, name, How::NoRow),
             Ok(()) => rows.iter().zip(std::iter::repeat(spec)).for_each(|(row, spec)| {
                 if let Some(spec) = spec {
                     observer.visited(&document.meta, name, How::row(spec, row));
@@ -169,7 +169,7 @@ impl Blocks {
         if let Some(observer) = &self.observer {
             let how = match &fired {
                 Err(failure) => How::Failed(failure.clone()),
-                Ok(None) => How::Silent,
+                Ok(None) => How::NotSent,
                 Ok(Some(record)) => How::Sent(record.clone()),
             };
             observer.visited(&document.meta, &block.block.name, how);

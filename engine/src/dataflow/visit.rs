@@ -42,8 +42,10 @@ pub enum How {
     Skipped(Arc<str>),
     /// It failed.
     Failed(Failure),
-    /// The `when` of the block is false.
-    Silent,
+    /// The `when` of the row block is false.
+    NoRow,
+    /// The `when` of the send block is false.
+    NotSent,
     /// The block wrote a row.
     Row {
         /// The table.

@@ -148,22 +148,21 @@ fn part(flow: &Flow, visit: &Visit, ended: Option<&str>) -> Option<String> {
         How::Failed(_) if at == "source" => return Some("source: a message cannot be read".to_owned()),
         _ => {}
     }
-    if let Some(stage) = flow.stages.iter().find(|stage| &*stage.name == at) {
-        return of_stage(stage, &visit.how).map(|what| format!("stage {at}: {what}"));
-    }
-    let rows = flow.rows.iter().find(|r| &*r.name == at).map(|r| ("rows", &r.trigger));
+    // Stages, row blocks and send blocks may have one name: what was made tells them apart.
+    let rows = || flow.rows.iter().find(|r| &*r.name == at).map(|r| ("rows", &r.trigger));
     let sends = || flow.sends.iter().find(|s| &*s.name == at).map(|s| ("send", &s.trigger));
-    // A row block and a send block may have one name: what they made tells them apart.
     let (kind, trigger) = match &visit.how {
-        How::Row { .. } => rows?,
-        How::Sent(_) => sends()?,
-        _ => rows.or_else(sends)?,
+        How::Row { .. } | How::NoRow => rows()?,
+        How::Sent(_) | How::NotSent => sends()?,
+        how => {
+            let stage = flow.stages.iter().find(|stage| &*stage.name == at)?;
+            return of_stage(stage, how).map(|what| format!("stage {at}: {what}"));
+        }
     };
     let what = match (&visit.how, trigger) {
-        (How::Row { .. } | How::Sent(_), Trigger::Documents(_)) => "fires".to_owned(),
-        (How::Row { .. } | How::Sent(_), Trigger::Outcomes(_)) => format!("on {}", ended?),
-        (How::Silent, _) => OVER.to_owned(),
-        _ => return None,
+        (How::NoRow | How::NotSent, _) => OVER.to_owned(),
+        (_, Trigger::Documents(_)) => "fires".to_owned(),
+        (_, Trigger::Outcomes(_)) => format!("on {}", ended?),
     };
     Some(format!("{kind} {at}: {what}"))
 }

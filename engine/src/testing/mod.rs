@@ -10,7 +10,7 @@
 //! - [`coverage`] says which parts of a topology its cases reached.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -56,7 +56,11 @@ pub fn run(paths: &[PathBuf], filter: Option<&str>) -> Report {
         let file = suite.topology.0.clone();
         let coverage = covered.entry(file.canonicalize().unwrap_or_else(|_| file.clone())).or_insert_with(|| {
             let plan = jobs.iter().find(|(of, ..)| *of == index).map(|(_, _, plan)| coverage::parts(plan));
-            Coverage { topology: file.display().to_string(), parts: plan.unwrap_or_default(), ..Coverage::default() }
+            Coverage {
+                topology: plain(&file).display().to_string(),
+                parts: plan.unwrap_or_default(),
+                ..Coverage::default()
+            }
         });
         let mut cases = Vec::new();
         for (at, case) in suite.cases.iter().enumerate() {
@@ -91,6 +95,20 @@ fn perform(suites: &[Suite], jobs: &[Job]) -> Results {
         }
     });
     results.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A path without what it takes back: `tests/a/../../b` is `b`.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        let back = part == Component::ParentDir && matches!(plain.components().next_back(), Some(Component::Normal(_)));
+        if back {
+            plain.pop();
+        } else {
+            plain.push(part);
+        }
+    }
+    plain
 }
 
 /// The test files at `paths`, sorted below a folder.

@@ -73,7 +73,7 @@ pub(super) fn message(flow: &Flow, place: &str, visits: &[Visit], told: &Told) -
             How::Failed(failure) => {
                 writeln!(out, "    {}: fails ({}): {}", visit.at, failure.category, shown(&failure.message))
             }
-            How::Silent => {
+            How::NoRow | How::NotSent => {
                 silent.push(&visit.at);
                 Ok(())
             }

@@ -60,12 +60,20 @@ pub struct Dry {
     calls: bool,
     notes: Notes,
     feeds: Arc<Mutex<BTreeMap<String, mpsc::UnboundedSender<Message>>>>,
+    /// Where stores are, by their connections.
+    stores: Mutex<BTreeMap<String, String>>,
 }
 
 impl Dry {
     /// With calls of APIs, or without.
     pub fn new(options: &Options, calls: bool) -> Self {
-        Dry { options: options.clone(), calls, notes: Notes::default(), feeds: Arc::default() }
+        Dry {
+            options: options.clone(),
+            calls,
+            notes: Notes::default(),
+            feeds: Arc::default(),
+            stores: Mutex::default(),
+        }
     }
 
     /// Takes what happened since the last call.
@@ -120,8 +128,9 @@ impl Systems for Dry {
         Ok(Arc::new(LookedAt { root: local_path(&place.url)? }))
     }
 
-    /// Nothing is asked of it: it only tells where it is.
-    async fn store(&self, _: &str, _: &plan::ObjectStore) -> Result<Store> {
+    /// Nothing is asked of it: an upload is only told.
+    async fn store(&self, name: &str, place: &plan::ObjectStore) -> Result<Store> {
+        lock(&self.stores).insert(name.to_owned(), redact(&place.url).into_owned());
         let options = store::Options { url: "memory:///".to_owned(), ..store::Options::default() };
         Store::open(&options, &*self.options.clock).await
     }
@@ -147,7 +156,8 @@ impl Systems for Dry {
     }
 
     fn upload(&self, stage: Upload) -> Arc<dyn Run> {
-        Arc::new(DryUpload { stage, notes: self.notes.clone() })
+        let url = lock(&self.stores).get(&stage.plan.connection).cloned().unwrap_or_default();
+        Arc::new(DryUpload { stage, url, notes: self.notes.clone() })
     }
 }
 
@@ -219,6 +229,8 @@ impl Run for DryDownload {
 /// Tells what would be uploaded. If the file is there, the message goes on as if it had been.
 struct DryUpload {
     stage: Upload,
+    /// Where the store is.
+    url: String,
     notes: Notes,
 }
 
@@ -239,7 +251,7 @@ impl Run for DryUpload {
         let verdict = match there {
             Some(bytes) => {
                 self.notes.plan(&stage.name, format!("upload {from}, {bytes} bytes, to {store} as {to}"), false);
-                Verdict::On(document.bind(&stage.name, stage.stored(store, to, bytes)))
+                Verdict::On(document.bind(&stage.name, stage.stored(&self.url, to, bytes)))
             }
             None => {
                 let what =
