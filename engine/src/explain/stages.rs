@@ -201,13 +201,12 @@ fn dedup_form(plan: &Plan, stage: &Stage, form: &mut StageForm) {
         ),
         restart: match table {
             None => "forgotten".to_owned(),
-            Some(from) => {
-                let at = from.at.map_or_else(
-                    || "as if each were new".to_owned(),
-                    |at| format!("with its instant in {}", column(&from.table, at)),
-                );
-                format!("read back from {} of table {}, {at}", column(&from.table, from.key), from.table)
-            }
+            Some(from) => format!(
+                "read back from {} of table {}, with its instant in {}",
+                column(&from.table, from.key),
+                from.table,
+                column(&from.table, from.at)
+            ),
         },
     });
 }
