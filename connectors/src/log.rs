@@ -172,6 +172,9 @@ pub trait Log: Send + Sync {
     async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn Source>>;
     /// A producer; cheap to clone.
     async fn producer(&self) -> Result<Arc<dyn Producer>>;
+    /// Deletes from the start of one partition everything before the offset `before`, which is at most its end. A group that
+    /// has not read it misses it. Nothing in the middle of a partition can be deleted.
+    async fn trim(&self, topic: &str, partition: i32, before: i64) -> Result<()>;
     /// Why nothing can be read or written at present. Answered from what is known, without asking anybody.
     fn trouble(&self) -> Option<String> {
         None

@@ -36,6 +36,7 @@ pub const CASES: &[Case] = &[
     ("members_share_partitions_and_inherit_them", |log, name| Box::pin(share(log, name))),
     ("positions_of_lost_partitions_are_not_committed", |log, name| Box::pin(fenced(log, name))),
     ("a_write_to_nowhere_fails", |log, name| Box::pin(nowhere(log, name))),
+    ("what_is_trimmed_is_gone_and_the_offsets_go_on", |log, name| Box::pin(trim(log, name))),
     ("records_and_position_are_one_transaction", |log, name| Box::pin(transaction(log, name))),
 ];
 
@@ -420,6 +421,22 @@ async fn fenced(log: Arc<dyn Log>, name: String) {
     let committed = log.position(&name, &name).await.expect("a position");
     assert!(committed.keys().all(|partition| !lost.contains(partition)), "{committed:?} has one of {lost:?}");
     assert_eq!(committed.len(), 2 - lost.len());
+}
+
+async fn trim(log: Arc<dyn Log>, name: String) {
+    create(&*log, &[spec(&name, 1)]).await;
+    send(&*log, numbers(&name, 0..6)).await;
+    let span = async || log.bounds(&name).await.expect("bounds").first().map(|b| (b.low, b.high));
+    log.trim(&name, 0, 4).await.expect("trimming works");
+    log.trim(&name, 0, 2).await.expect("what is gone can be deleted again");
+    assert_eq!(span().await, Some((4, 6)));
+    let left: Vec<String> = log.read(&name, 0, 0, 10).await.expect("reading works").iter().map(text).collect();
+    assert_eq!(left, ["4", "5"]);
+    log.trim(&name, 0, 6).await.expect("trimming works");
+    send(&*log, vec![record(&name, None, "next")]).await;
+    assert_eq!(span().await, Some((6, 7)));
+    let mut source = join(&*log, plain(&name, &[&name])).await;
+    assert_eq!(drain(&mut *source, 1).await.texts(), ["next"], "a new group begins at what is left");
 }
 
 async fn nowhere(log: Arc<dyn Log>, name: String) {

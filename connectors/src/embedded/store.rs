@@ -161,6 +161,10 @@ impl local::Store for Store {
         let (file, group, topic) = (self.file.clone(), group.to_string(), topic.to_string());
         blocking(move || position(&file.path, file.db.begin_read(), &group, &topic)).await
     }
+
+    async fn trim(&self, topic: &str, partition: i32, before: i64) -> Result<()> {
+        self.submit(Work::Trim { topic: topic.to_string(), partition, before }).await.map(drop)
+    }
 }
 
 /// A snapshot of the file, if it could be had.

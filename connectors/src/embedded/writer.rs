@@ -26,10 +26,20 @@ const PRUNE_BATCH: i64 = 10_000;
 /// What a job does.
 pub(super) enum Work {
     Write(Write),
-    Prune { topic: String, before: Micros },
+    /// Deletes what was written before an instant.
+    Prune {
+        topic: String,
+        before: Micros,
+    },
+    /// Deletes what stands before an offset of one partition.
+    Trim {
+        topic: String,
+        partition: i32,
+        before: i64,
+    },
 }
 
-/// Work and whom to tell. The answer counts the messages that were pruned.
+/// Work and whom to tell. The answer counts the messages that were deleted.
 pub(super) struct Job {
     pub(super) work: Work,
     pub(super) done: oneshot::Sender<Result<u64>>,
@@ -62,12 +72,19 @@ impl Writer {
     /// Serves jobs until nobody can send any more.
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Job>) {
         while let Some(job) = queue.blocking_recv() {
-            match job.work {
-                Work::Prune { topic, before } => {
-                    let _ = job.done.send(self.prune(&topic, before));
-                }
-                Work::Write(write) => self.group(write, job.done, &mut queue),
+            self.serve(job, &mut queue);
+        }
+    }
+
+    fn serve(&mut self, Job { work, done }: Job, queue: &mut mpsc::Receiver<Job>) {
+        match work {
+            Work::Prune { topic, before } => {
+                let _ = done.send(self.prune(&topic, before));
             }
+            Work::Trim { topic, partition, before } => {
+                let _ = done.send(self.cut(&topic, partition, |offset, _| offset < before));
+            }
+            Work::Write(write) => self.group(write, done, queue),
         }
     }
 
@@ -103,8 +120,9 @@ impl Writer {
         for done in waiting {
             let _ = done.send(result.clone().map(|()| 0));
         }
-        if let Some(Job { work: Work::Prune { topic, before }, done }) = after {
-            let _ = done.send(self.prune(&topic, before));
+        // No write, so it waits for no others.
+        if let Some(job) = after {
+            self.serve(job, queue);
         }
     }
 
@@ -216,40 +234,43 @@ impl Writer {
         Ok(())
     }
 
-    /// Deletes what was written before `before`, in short transactions.
+    /// Deletes what was written before `before`.
     fn prune(&mut self, topic: &str, before: Micros) -> Result<u64> {
+        let partitions = self.file.catalogue.partitions(topic).ok_or_else(|| no_topic(topic))?;
+        let old = |_: i64, bytes: &[u8]| codec::time(bytes).is_none_or(|time| time < before);
+        (0..partitions).map(|partition| self.cut(topic, partition, old)).sum()
+    }
+
+    /// Deletes from the start of a partition for as long as `goes` says so of offset and record, in short transactions.
+    fn cut(&mut self, topic: &str, partition: i32, goes: impl Fn(i64, &[u8]) -> bool) -> Result<u64> {
         let (Some(name), Some(id)) = (self.file.catalogue.name(topic), self.file.id(topic)) else {
             return Err(no_topic(topic));
         };
-        let mut pruned = 0;
-        for partition in 0..self.file.catalogue.partitions(topic).unwrap_or(0) {
-            loop {
-                let removed = self.transact(|writer, transaction, changes| {
-                    let Some(mut span) = writer.span(&name, partition, changes) else { return Ok(0) };
-                    let mut records = transaction.open_table(RECORDS)?;
-                    let old = |bytes: &[u8]| codec::time(bytes).is_none_or(|time| time < before);
-                    let mut low = span.low;
-                    for entry in records.range((id, partition, span.low)..(id, partition, span.low + PRUNE_BATCH))? {
-                        let (key, value) = entry?;
-                        if !old(value.value()) {
-                            break;
-                        }
-                        low = key.value().2 + 1;
+        let mut cut = 0;
+        loop {
+            let removed = self.transact(|writer, transaction, changes| {
+                let Some(mut span) = writer.span(&name, partition, changes) else { return Ok(0) };
+                let mut records = transaction.open_table(RECORDS)?;
+                let mut low = span.low;
+                for entry in records.range((id, partition, span.low)..(id, partition, span.low + PRUNE_BATCH))? {
+                    let (key, value) = entry?;
+                    if !goes(key.value().2, value.value()) {
+                        break;
                     }
-                    let removed = low - span.low;
-                    if removed > 0 {
-                        records.retain_in((id, partition, span.low)..(id, partition, low), |_, _| false)?;
-                        span.low = low;
-                        changes.spans.insert((name.clone(), partition), span);
-                    }
-                    Ok(removed)
-                })?;
-                pruned += removed.unsigned_abs();
-                if removed < PRUNE_BATCH {
-                    break;
+                    low = key.value().2 + 1;
                 }
+                let removed = low - span.low;
+                if removed > 0 {
+                    records.retain_in((id, partition, span.low)..(id, partition, low), |_, _| false)?;
+                    span.low = low;
+                    changes.spans.insert((name.clone(), partition), span);
+                }
+                Ok(removed)
+            })?;
+            cut += removed.unsigned_abs();
+            if removed < PRUNE_BATCH {
+                return Ok(cut);
             }
         }
-        Ok(pruned)
     }
 }

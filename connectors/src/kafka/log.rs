@@ -58,6 +58,12 @@ impl Log {
         Ok(Log { options, clock, client, groups: Arc::default(), health, producer: Mutex::new(None) })
     }
 
+    /// A client that changes topics. It is made for each change, of which there are few.
+    fn admin(&self) -> Result<AdminClient<Context>> {
+        let made = self.options.client().create_with_context(Context::default());
+        made.map_err(|e| error::of("setting up the Kafka client", &e))
+    }
+
     /// Runs `work` on a thread that may block, with the client and the time it has.
     async fn ask<T: Send + 'static>(
         &self,
@@ -171,11 +177,7 @@ impl log::Log for Log {
         if missing.is_empty() {
             return Ok(());
         }
-        let admin: AdminClient<Context> = self
-            .options
-            .client()
-            .create_with_context(Context::default())
-            .map_err(|e| error::of("setting up the Kafka client", &e))?;
+        let admin = self.admin()?;
         let new = missing.iter().map(|topic| {
             let partitions = if topic.partitions > 0 { topic.partitions } else { self.options.partitions };
             NewTopic::new(&topic.name, partitions, TopicReplication::Fixed(self.options.replication))
@@ -262,6 +264,20 @@ impl log::Log for Log {
         let new = Arc::new(Producer::new(self.options.clone(), self.health.clone())?);
         *producer = Some(new.clone());
         Ok(new)
+    }
+
+    async fn trim(&self, topic: &str, partition: i32, before: i64) -> Result<()> {
+        let what = format!("deleting the messages of topic {topic}, partition {partition}, before offset {before}");
+        let admin = self.admin()?;
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition_offset(topic, partition, Offset::Offset(before)).map_err(|e| error::of(&what, &e))?;
+        let timeout = self.options.request_timeout;
+        let wishes = AdminOptions::new().request_timeout(Some(timeout)).operation_timeout(Some(timeout));
+        let done = admin.delete_records(&list, &wishes).await.map_err(|e| error::of(&what, &e))?;
+        for element in done.elements() {
+            element.error().map_err(|e| error::of(&what, &e))?;
+        }
+        Ok(())
     }
 
     fn trouble(&self) -> Option<String> {

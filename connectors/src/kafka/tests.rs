@@ -103,6 +103,9 @@ impl crate::log::Log for Mocked {
     async fn producer(&self) -> Result<Arc<dyn Producer>> {
         self.log.producer().await
     }
+    async fn trim(&self, topic: &str, partition: i32, before: i64) -> Result<()> {
+        self.log.trim(topic, partition, before).await
+    }
 }
 
 fn record(topic: &str, payload: impl Into<bytes::Bytes>) -> Record {
@@ -114,17 +117,18 @@ fn subscription(topic: &str) -> Subscription {
 }
 
 /// The cases side by side: most of their time is the three seconds that the mock takes to balance a group. Those that
-/// balance again and again are left to a real cluster.
+/// balance again and again are left to a real cluster, and the mock knows no deletion.
 #[tokio::test(flavor = "multi_thread")]
 async fn conforms_on_the_mock_cluster() {
-    const SLOW: [&str; 3] = [
+    const LEFT: [&str; 4] = [
         "groups_do_not_share_positions",
         "members_share_partitions_and_inherit_them",
         "positions_of_lost_partitions_are_not_committed",
+        "what_is_trimmed_is_gone_and_the_offsets_go_on",
     ];
     let mock = Mock::start();
     let log: Arc<dyn crate::log::Log> = Arc::new(Mocked { log: mock.log(|_| {}).await, mock });
-    let cases = conformance::log::CASES.iter().filter(|(name, _)| !SLOW.contains(name)).map(|(name, case)| {
+    let cases = conformance::log::CASES.iter().filter(|(name, _)| !LEFT.contains(name)).map(|(name, case)| {
         let log = log.clone();
         async move { (*name, tokio::spawn(case(log, format!("mock.{name}"))).await) }
     });

@@ -64,6 +64,8 @@ pub trait Store: Send + Sync + 'static {
     async fn scan(&self, fetches: Vec<Fetch>, max_messages: usize, max_bytes: usize) -> Result<Vec<Message>>;
     /// Next offsets by partition, only where something was committed.
     async fn position(&self, group: &str, topic: &str) -> Result<BTreeMap<i32, i64>>;
+    /// Deletes everything before `before` in one partition, which is there; durable when it returns.
+    async fn trim(&self, topic: &str, partition: i32, before: i64) -> Result<()>;
 }
 
 /// A system of topics over a store. Cheap to clone; clones are the same log.
@@ -193,6 +195,17 @@ impl<S: Store> log::Log for Log<S> {
 
     async fn producer(&self) -> Result<Arc<dyn log::Producer>> {
         Ok(Arc::new(Producer { inner: self.inner.clone() }))
+    }
+
+    async fn trim(&self, topic: &str, partition: i32, before: i64) -> Result<()> {
+        let span = self.inner.store.catalogue().span(topic, partition).ok_or_else(|| no_topic(topic))?;
+        if before > span.high {
+            return Err(Error::permanent(format!(
+                "partition {partition} of {topic} ends at {}, so nothing before {before} can be deleted",
+                span.high
+            )));
+        }
+        if before <= span.low { Ok(()) } else { self.inner.store.trim(topic, partition, before).await }
     }
 }
 
