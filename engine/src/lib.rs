@@ -3,15 +3,17 @@
 //! A topology is a YAML file. [`topology`] reads and checks it, [`plan`] is what it compiles to, [`run`] connects and starts
 //! it, [`dataflow`] is how it runs, [`explain`] tells of that. [`expr`] is the language of its expressions, [`stage`] what happens to a document,
 //! [`policy`] what happens to failures. [`sim`] plays the outside, [`testing`] runs tests of topologies, [`observe`] shows what
-//! goes on, [`cli`] is the program.
+//! goes on. [`dlq`] handles dead letters, [`remote`] shows the embedded log to other processes, [`cli`] is the program.
 
 mod allocator;
 pub mod cli;
 pub mod dataflow;
+pub mod dlq;
 pub mod explain;
 pub mod observe;
 pub mod plan;
 pub mod policy;
+pub mod remote;
 pub mod run;
 pub mod sim;
 pub mod stage;

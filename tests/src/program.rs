@@ -40,6 +40,7 @@ fn binary() -> PathBuf {
 pub struct Engine {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    folder: Option<PathBuf>,
 }
 
 /// How a run ended.
@@ -56,7 +57,7 @@ pub struct Ended {
 impl Engine {
     /// `engine VERB`.
     pub fn new(verb: &str) -> Self {
-        Engine { arguments: vec![verb.to_owned()], environment: Vec::new() }
+        Engine { arguments: vec![verb.to_owned()], ..Engine::default() }
     }
 
     /// `engine run TOPOLOGY --data DATA`.
@@ -78,6 +79,13 @@ impl Engine {
         self
     }
 
+    /// The folder that it is started in.
+    #[must_use]
+    pub fn within(mut self, folder: &Path) -> Self {
+        self.folder = Some(folder.to_owned());
+        self
+    }
+
     /// A variable of the environment, which is empty otherwise.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl ToString) -> Self {
@@ -89,7 +97,11 @@ impl Engine {
     pub fn start(&self, folder: &Path) -> Started {
         let [out, err] = ["out", "err"].map(|name| folder.join(name));
         let file = |path: &Path| std::fs::File::create(path).expect("a file for what the program says");
-        let child = Command::new(binary())
+        let mut command = Command::new(binary());
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
+        let child = command
             .args(&self.arguments)
             .env_clear()
             // Where nobody looks for files, whatever the program would take by itself.

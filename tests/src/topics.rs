@@ -47,6 +47,14 @@ impl Topics {
         self.0.topics().await.unwrap()
     }
 
+    /// Writes messages of any bytes without keys.
+    pub async fn write_bytes(&self, topic: &str, payloads: Vec<Vec<u8>>) {
+        self.0.create(&[TopicSpec { name: topic.to_owned(), partitions: 4 }]).await.unwrap();
+        let record =
+            |payload: Vec<u8>| Record { topic: topic.into(), key: None, payload: payload.into(), headers: Vec::new() };
+        self.0.producer().await.unwrap().send(payloads.into_iter().map(record).collect()).await.unwrap();
+    }
+
     /// Writes messages: keys decide partitions, and within one the order is kept.
     pub async fn write(&self, topic: &str, messages: Vec<(Option<String>, String)>) {
         self.0.create(&[TopicSpec { name: topic.to_owned(), partitions: 4 }]).await.unwrap();

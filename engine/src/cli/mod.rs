@@ -8,6 +8,7 @@ use crate::observe::logs::{self, Logging};
 use crate::topology::Environment;
 use clap::{Parser, Subcommand};
 
+mod dlq;
 mod explain;
 mod query;
 mod run;
@@ -47,6 +48,8 @@ enum Verb {
     Produce(topics::ProduceArgs),
     /// Print the messages of a topic as JSON lines
     Consume(topics::ConsumeArgs),
+    /// Look at dead letters, replay and purge them
+    Dlq(dlq::Args),
     /// Query tables with SQL
     Query(query::Args),
 }
@@ -110,6 +113,7 @@ pub fn main() -> ExitCode {
             Verb::Topics(args) => topics::list(args, environment).await,
             Verb::Produce(args) => topics::produce(args, environment).await,
             Verb::Consume(args) => topics::consume(args, environment).await,
+            Verb::Dlq(args) => dlq::run(args, environment).await,
             Verb::Query(args) => query::run(args).await,
         }
     });

@@ -13,7 +13,7 @@ use sonic_rs::JsonValueTrait;
 use super::{Failed, Loading, terminal};
 use crate::expr::json;
 use crate::plan::{Connection, Kafka, Plan};
-use crate::run::systems;
+use crate::remote;
 use crate::topology::{Environment, nearest};
 
 /// Where topics are: in a topology's logs; without one, in the embedded log below `--data`, or in a Kafka cluster.
@@ -103,7 +103,7 @@ impl Logs {
         }
         let mut open = Vec::new();
         for (name, kafka) in &kafkas {
-            open.push((name.clone(), systems::open_log(kafka, &place.data, clock.clone()).await?));
+            open.push((name.clone(), remote::open(kafka, &place.data, clock.clone()).await?));
         }
         let embedded = kafkas.iter().all(|(_, kafka)| kafka.brokers.is_none());
         Ok(Logs { open, plan, embedded })

@@ -4,6 +4,7 @@
 //! `tests/kafka.sh` brings the brokers; java and, for the first time, maven are needed. See [`crate::needs`].
 
 mod broker;
+mod dlq;
 
 use std::net::TcpListener;
 use std::path::Path;

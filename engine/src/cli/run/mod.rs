@@ -15,6 +15,7 @@ use connectors::clock::{Clock, SystemClock};
 use super::{Failed, terminal};
 use crate::observe::{Observed, server};
 use crate::plan::{Flow, Plan};
+use crate::remote;
 use crate::run::{self, Embedded, Local, Options, Ready, Run, choose, together};
 use crate::topology::Environment;
 
@@ -146,7 +147,9 @@ pub async fn run(args: Args, environment: Environment) -> Result<(), Failed> {
     }
     let observed = Arc::new(Observed::new(clock.clone()));
     let serving = serve(&args, &observed).await?;
-    let runs = start(&args, &topologies, &clock).await?;
+    let embedded = Embedded::default();
+    let runs = start(&args, &topologies, &embedded, &clock).await?;
+    let door = open_door(&args, &embedded).await;
     observed.running(&runs);
     let mut simulated = Vec::new();
     for (topology, instances) in topologies.iter_mut().zip(runs.chunks(args.count)) {
@@ -160,7 +163,7 @@ pub async fn run(args: Args, environment: Environment) -> Result<(), Failed> {
         }
     }
     let ended = watch::watch(runs, simulated, &args, &observed, &*clock).await;
-    drop(serving);
+    drop((door, serving));
     ended
 }
 
@@ -178,6 +181,12 @@ async fn serve(args: &Args, observed: &Arc<Observed>) -> Result<Option<server::S
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Lets other commands reach the embedded log while this process has it open. A run does its work without, too.
+async fn open_door(args: &Args, embedded: &Embedded) -> Option<remote::Door> {
+    let door = remote::serve(embedded.0.get()?, &args.data).await;
+    door.inspect_err(|error| tracing::warn!(%error, "other commands cannot look at the topics of this run")).ok()
 }
 
 /// Reads and checks all topologies, and chooses what runs.
@@ -230,8 +239,12 @@ async fn read(args: &Args, environment: &Environment) -> Result<Vec<Topology>, F
 }
 
 /// Connects everything, then starts everything: for each topology as many runs as instances were asked for.
-async fn start(args: &Args, topologies: &[Topology], clock: &Arc<dyn Clock>) -> Result<Vec<Run>, Failed> {
-    let embedded = Embedded::default();
+async fn start(
+    args: &Args,
+    topologies: &[Topology],
+    embedded: &Embedded,
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<Run>, Failed> {
     let mut problems = Vec::new();
     let mut ready: Vec<Ready> = Vec::new();
     for topology in topologies {
