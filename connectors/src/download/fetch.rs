@@ -15,11 +15,20 @@ use super::address::{Lookup, System};
 use super::types::{HEAD, essence};
 use super::web::{Answer, Web, Wire};
 use super::{Checked, Options, Types, Urls, sniff};
-use crate::clock::{Clock, Micros};
+use crate::clock::Clock;
 use crate::http::retry_after;
+use crate::policy::{Rows, Statuses};
 use crate::redact::{brief, redact};
 use crate::spool::Spool;
 use crate::{Category, Error, Result};
+
+/// The default table. The first row that fits decides; what fits no row is unknown.
+const TABLE: Rows = &[
+    (401..=401, Category::Auth),
+    (429..=429, Category::Transient),
+    (400..=499, Category::Permanent),
+    (500..=599, Category::Transient),
+];
 
 /// What a download brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +64,7 @@ struct Shared {
     places: Semaphore,
     web: Arc<dyn Web>,
     clock: Arc<dyn Clock>,
+    statuses: Statuses,
 }
 
 impl Downloader {
@@ -80,6 +90,7 @@ impl Downloader {
                 web,
                 urls: Urls::new(&options.allow, &options.allow_local),
                 clock,
+                statuses: Statuses::new(TABLE, Category::Unknown, &options.classify),
             }),
         }
     }
@@ -132,7 +143,7 @@ impl Shared {
                         error
                     })?;
                 }
-                _ => return Err(refused(&checked.url, &answer, self.clock.now())),
+                _ => return Err(self.refused(&checked.url, &answer)),
             }
         }
         let message = format!("{}: more than {} redirects", brief(checked.url.as_str()), self.redirects);
@@ -209,24 +220,19 @@ impl Shared {
         }
     }
 
+    /// The failure that an answer other than 200 stands for.
+    fn refused(&self, url: &Url, answer: &Answer) -> Error {
+        let message = format!("{}: answered {}", brief(url.as_str()), status_name(answer.status));
+        let mut error = Error::new(self.statuses.category(answer.status), message);
+        error.status = Some(answer.status);
+        error.retry_after = retry_after(&answer.headers, self.clock.now());
+        error
+    }
+
     fn too_long(&self, shown: &str) -> Error {
         Error::permanent(format!("{shown}: the file is longer than {} bytes", self.max_size))
             .hint("raise the connection's max_size if such files are wanted")
     }
-}
-
-/// The failure that an answer other than 200 stands for.
-fn refused(url: &Url, answer: &Answer, now: Micros) -> Error {
-    let category = match answer.status {
-        401 => Category::Auth,
-        429 | 500..=599 => Category::Transient,
-        400..=499 => Category::Permanent,
-        _ => Category::Unknown,
-    };
-    let mut error = Error::new(category, format!("{}: answered {}", brief(url.as_str()), status_name(answer.status)));
-    error.status = Some(answer.status);
-    error.retry_after = retry_after(&answer.headers, now);
-    error
 }
 
 fn status_name(status: u16) -> String {

@@ -18,7 +18,10 @@ mod types;
 mod urls;
 mod web;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use crate::Category;
 
 pub use fetch::{Downloaded, Downloader};
 pub use types::{Types, sniff};
@@ -44,6 +47,8 @@ pub struct Options {
     pub redirects: usize,
     /// What files may be.
     pub types: Types,
+    /// What statuses mean where it differs from the default table: by status, or by class (`5` for every 5xx).
+    pub classify: BTreeMap<u16, Category>,
 }
 
 impl Default for Options {
@@ -56,6 +61,7 @@ impl Default for Options {
             concurrency: 20,
             redirects: 5,
             types: Types::default(),
+            classify: BTreeMap::new(),
         }
     }
 }

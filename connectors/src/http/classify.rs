@@ -1,17 +1,16 @@
 //! What an answer means: the table of statuses, and how long the server wants us to stay away.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime};
 
 use super::{HeaderMap, Options, Request, Response};
 use crate::clock::Micros;
+use crate::policy::{Rows, Statuses};
 use crate::{Category, Error};
 
 /// The default table. The first row that fits decides; what fits no row is transient.
-const TABLE: &[(std::ops::RangeInclusive<u16>, Category)] =
-    &[(401..=401, Category::Auth), (429..=429, Category::Transient), (400..=499, Category::Permanent)];
+const TABLE: Rows = &[(401..=401, Category::Auth), (429..=429, Category::Transient), (400..=499, Category::Permanent)];
 
 /// Headers that say how long to stay away, in their order of preference, and the milliseconds in their unit.
 const WISHES: &[(&str, u64)] = &[("x-ms-retry-after-ms", 1), ("retry-after-ms", 1), ("retry-after", 1000)];
@@ -20,21 +19,20 @@ const WISHES: &[(&str, u64)] = &[("x-ms-retry-after-ms", 1), ("retry-after-ms", 
 #[derive(Clone, Debug)]
 pub struct Classes {
     success: Vec<u16>,
-    overrides: BTreeMap<u16, Category>,
+    statuses: Statuses,
     json: bool,
 }
 
 impl Classes {
     /// The default table with the overrides of `options`.
     pub fn new(options: &Options) -> Self {
-        Classes { success: options.success.clone(), overrides: options.classify.clone(), json: options.json }
+        let statuses = Statuses::new(TABLE, Category::Transient, &options.classify);
+        Classes { success: options.success.clone(), statuses, json: options.json }
     }
 
     /// What a status that is no success means.
     pub fn category(&self, status: u16) -> Category {
-        let overridden = self.overrides.get(&status).or_else(|| self.overrides.get(&(status / 100)));
-        let by_table = || TABLE.iter().find(|(statuses, _)| statuses.contains(&status)).map(|(_, category)| *category);
-        overridden.copied().or_else(by_table).unwrap_or(Category::Transient)
+        self.statuses.category(status)
     }
 
     /// `Ok` if `response` is an answer, else the failure it stands for. `now` is what a date in `Retry-After` is compared

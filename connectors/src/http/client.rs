@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 
 use super::health::{Health, News};
+use super::places::{Places, load};
 use super::{Classes, Http, Options, Request, Response, Wire};
 use crate::clock::{Clock, Micros};
 use crate::policy::{Backoff, Breaker, BreakerState, Permit, Random, Rate, Threshold, Verdict};
@@ -13,7 +14,7 @@ use crate::{Category, Error, Result};
 
 /// Calls of one API. Cheap to clone; clones share everything.
 ///
-/// A call takes a place among [`Options::concurrency`], then waits for the rate limit, then asks the breaker; it holds
+/// A call takes a place among [`Options::concurrency`], or fewer while the API shows that it bears no more, then waits for the rate limit, then asks the breaker; it holds
 /// its place for one exchange only, never while it waits for a retry. Delays go through the clock, which may shorten them.
 #[derive(Clone)]
 pub struct Client {
@@ -25,7 +26,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     classes: Classes,
     backoff: Backoff,
-    places: Semaphore,
+    places: Places,
     breaker: Mutex<Breaker>,
     rate: Option<Mutex<Rate>>,
     jitter: Mutex<Random>,
@@ -66,6 +67,8 @@ pub struct Snapshot {
     /// Requests by the class of the answer's status: at 2 those that were answered with 2xx, and so on; at 0 those without
     /// an answer.
     pub statuses: [u64; 6],
+    /// How many requests at a time it sends at present.
+    pub limit: usize,
     /// The phase of the breaker.
     pub breaker: BreakerState,
 }
@@ -87,7 +90,7 @@ impl Client {
                 wire,
                 classes: Classes::new(options),
                 backoff: options.backoff,
-                places: Semaphore::new(options.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
+                places: Places::new(options.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
                 breaker: Mutex::new(Breaker::new(threshold)),
                 rate: options.rate.map(|(per_second, burst)| Mutex::new(Rate::new(per_second, burst))),
                 jitter: Mutex::new(Random::new(seed)),
@@ -117,6 +120,11 @@ impl Client {
         result
     }
 
+    /// How many requests at a time it sends at present.
+    pub fn limit(&self) -> usize {
+        self.shared.places.limit()
+    }
+
     /// What it has done so far.
     pub fn snapshot(&self) -> Snapshot {
         let counts = &self.shared.counts;
@@ -130,6 +138,7 @@ impl Client {
             under_way: read(&counts.under_way),
             bytes: read(&counts.bytes),
             statuses: std::array::from_fn(|class| counts.statuses.get(class).map_or(0, read)),
+            limit: self.limit(),
             breaker: lock(&self.shared.breaker).state(),
         }
     }
@@ -166,7 +175,7 @@ impl Shared {
         if let Some(remaining) = lock(&self.breaker).rejects(self.clock.now()) {
             return Err(self.rejected(request, remaining));
         }
-        let _place = self.places.acquire().await.map_err(|_| Error::transient(format!("{request}: shut down")))?;
+        let place = self.places.acquire().await.ok_or_else(|| Error::transient(format!("{request}: shut down")))?;
         let wait = self.rate.as_ref().map(|rate| lock(rate).reserve(self.clock.now()));
         if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
             self.clock.sleep(wait).await;
@@ -175,7 +184,9 @@ impl Shared {
         let mut trial = Trial { shared: self, permit: Some(permit) };
         add(&self.counts.exchanges, 1);
         add(&self.counts.under_way, 1);
+        let begun = self.clock.now();
         let answer = self.wire.send_once(request).await;
+        place.leave(begun, self.clock.now(), load(answer.as_ref().ok().map(|response| response.status)));
         let class = answer.as_ref().map_or(0, |response| usize::from(response.status / 100));
         if let Some(count) = self.counts.statuses.get(class) {
             add(count, 1);

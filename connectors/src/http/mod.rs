@@ -12,6 +12,7 @@
 mod classify;
 mod client;
 mod health;
+mod places;
 mod scripted;
 mod wire;
 

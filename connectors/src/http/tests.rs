@@ -52,6 +52,24 @@ fn get() -> Request {
 }
 
 #[tokio::test]
+async fn refusals_lower_the_calls_at_a_time_and_answers_raise_them() {
+    let backoff = Backoff { retries: 0, ..Options::default().backoff };
+    let options = Options { concurrency: 10, backoff, ..Options::default() };
+    let (client, _) = client(&options, &[429, 503, 500, 200]);
+    let mut limits = vec![client.snapshot().limit];
+    for _ in 0..3 {
+        client.send(&get()).await.unwrap_err();
+        limits.push(client.snapshot().limit);
+    }
+    // A failure that is no refusal says nothing about how many calls are too many.
+    assert_eq!(limits, [10, 7, 4, 4]);
+    for _ in 0..100 {
+        client.send(&get()).await.unwrap();
+    }
+    assert_eq!(client.snapshot().limit, 10);
+}
+
+#[tokio::test]
 async fn transient_failures_are_tried_again_with_growing_scaled_waits() {
     let (client, clock) = client(&Options::default(), &[503, 0, 429, 200]);
     assert_eq!(client.send(&get()).await.unwrap().status, 200);

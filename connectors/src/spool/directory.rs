@@ -83,6 +83,50 @@ impl Directory {
     }
 }
 
+impl Directory {
+    /// Deletes the files that were written before the instant `before`, with the folders that they leave empty. Returns how many
+    /// bytes are left, those of files that are being written among them.
+    pub async fn sweep(&self, before: crate::clock::Micros) -> Result<u64> {
+        let root = self.root.clone();
+        let before = std::time::UNIX_EPOCH + Duration::from_micros(u64::try_from(before).unwrap_or(0));
+        blocking(move || {
+            let mut left = 0;
+            let mut folders = vec![root.to_path_buf()];
+            while let Some(folder) = folders.pop() {
+                // What cannot be looked at, or has left meanwhile, is not counted.
+                for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+                    let (path, Ok(metadata)) = (entry.path(), entry.metadata()) else { continue };
+                    if metadata.is_dir() {
+                        folders.push(path);
+                        continue;
+                    }
+                    let old = metadata.modified().is_ok_and(|at| at < before);
+                    // Files that are being written have their own sweep.
+                    if old && !path.starts_with(root.join(PARTIAL)) && remove(&root, &path).is_ok() {
+                        tracing::info!(path = %path.display(), "deleted a file of the spool that nobody came for");
+                    } else {
+                        left += metadata.len();
+                    }
+                }
+            }
+            Ok(left)
+        })
+        .await
+    }
+}
+
+/// Deletes a file, and the folders that became empty.
+fn remove(root: &Path, path: &Path) -> Result<()> {
+    found("delete", path, std::fs::remove_file(path))?;
+    // The first folder that is not empty, or is being filled again, ends it.
+    for folder in path.ancestors().skip(1).take_while(|folder| *folder != root) {
+        if std::fs::remove_dir(folder).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
 #[async_trait::async_trait]
 impl Spool for Directory {
     async fn create(&self, path: &str) -> Result<Box<dyn Writer>> {
@@ -110,17 +154,7 @@ impl Spool for Directory {
     async fn remove(&self, path: &str) -> Result<()> {
         let path = self.file(path)?;
         let root = Arc::clone(&self.root);
-        blocking(move || {
-            found("delete", &path, std::fs::remove_file(&path))?;
-            // Folders that became empty go too; the first that is not empty, or is being filled again, ends it.
-            for folder in path.ancestors().skip(1).take_while(|folder| *folder != root.as_path()) {
-                if std::fs::remove_dir(folder).is_err() {
-                    break;
-                }
-            }
-            Ok(())
-        })
-        .await
+        blocking(move || remove(&root, &path)).await
     }
 }
 

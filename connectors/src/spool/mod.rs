@@ -1,12 +1,13 @@
 //! The spool: where files wait between their download and their upload.
 //!
 //! A file appears under its path whole or not at all: it is written elsewhere, made durable, and only then given its
-//! name. Writing a path again replaces the file. [`Directory`] is a folder of this machine, [`Memory`] the double of
-//! tests; both pass [`conformance`].
+//! name. Writing a path again replaces the file. [`Directory`] is a folder of this machine, [`Bounded`] one that cannot fill it, [`Memory`] the double of
+//! tests; all pass [`conformance`].
 //!
 //! Paths are relative, with `/` between segments, without empty segments, `.`, `..`, backslashes and control characters;
 //! anything else is a permanent error, so no name that came from outside reaches out of the spool.
 
+mod bounded;
 mod directory;
 mod memory;
 
@@ -16,6 +17,7 @@ use tokio::io::AsyncRead;
 
 use crate::{Error, Result};
 
+pub use bounded::{Bounded, Bounds};
 pub use directory::Directory;
 pub use memory::Memory;
 

@@ -55,6 +55,8 @@ async fn conformance(store: &Store, records: bool) {
         let (sum, spool) = (sha256(&other), spooled(other).await);
         upload(store, &spool, &to, &sum).await.unwrap();
         assert!(store.holds(&to, 7, &sum).await.unwrap(), "an upload replaces what is there");
+        upload(store, &spool, &to, "").await.unwrap();
+        assert_eq!(store.head(&to).await.unwrap(), Some(Stored { bytes: 7, sha256: None }), "a checksum nobody knows");
     }
     for path in ["", "../a", "a/../b", "/a", "a//b", "a\\b", "a\nb"] {
         let spool = spooled(b"x".to_vec()).await;

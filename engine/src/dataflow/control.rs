@@ -204,6 +204,8 @@ pub struct Stats {
     pub failures: IndexMap<String, ByCategory>,
     /// Calls of APIs.
     pub calls: AtomicU64,
+    /// Links that were asked for anew.
+    pub refreshes: AtomicU64,
     /// Files fetched.
     pub downloads: AtomicU64,
     /// Files put into a store.

@@ -31,7 +31,7 @@ use crate::stage::message::{header, source_json};
 use crate::stage::{Document, Failure};
 
 /// The longest history that a message carries.
-const HISTORY_BYTES: usize = 8 << 10;
+const HISTORY_BYTES: usize = 32 << 10;
 
 /// What was noted of one message.
 #[derive(Default)]
@@ -97,7 +97,8 @@ pub(crate) fn ledger<'s>(
                         Note::Skipped(_, reason) => {
                             entry.skipped.get_or_insert(reason);
                         }
-                        Note::Failed(_, failure) => {
+                        Note::Failed(_, mut failure) => {
+                            failure.category = book.retry.category(&failure.message, failure.category);
                             let worse = entry.failure.as_ref().is_none_or(|f| severity(f) < severity(&failure));
                             if worse {
                                 entry.failure = Some(failure);
@@ -192,6 +193,8 @@ fn failed_record(held: &Held, failure: &Failure, topic: &str, due: Option<i64>, 
     let first = message.header(FIRST_FAILURE).map_or_else(|| time::format_timestamp(now), str::to_owned);
     let trace = message.header(TRACE).map_or_else(|| format!("{origin}@{}", meta.entered), str::to_owned);
     let line = format!("{} {} {}: {}", time::format_timestamp(now), failure.stage, failure.category, failure.message);
+    // A line is an attempt, whatever somebody's error text holds.
+    let line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let mut history = message.header(HISTORY).map_or_else(|| line.clone(), |h| format!("{h}\n{line}"));
     // Replays go on for ever; a header does not. The oldest lines leave first.
     while let Some((_, rest)) = history.split_once('\n').filter(|_| history.len() > HISTORY_BYTES) {

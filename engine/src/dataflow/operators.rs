@@ -268,6 +268,7 @@ pub(crate) fn run<'s>(
                 };
                 if usage != Usage::default() {
                     setting.stats.calls.fetch_add(u64::from(usage.calls), std::sync::atomic::Ordering::Relaxed);
+                    setting.stats.refreshes.fetch_add(u64::from(usage.refreshes), std::sync::atomic::Ordering::Relaxed);
                     notes.session(&entry.notes).give(Note::Used(entry.meta.id, usage));
                 }
                 if let (Some(counter), Verdict::On(Document { produced: true, .. })) = (setting.produced, &verdict) {
@@ -304,8 +305,11 @@ pub(crate) fn run<'s>(
                             }
                         };
                         spent.calls += usage.calls;
+                        spent.refreshes += usage.refreshes;
                         match &verdict {
                             Verdict::Failed(failure) if failure.category == Category::CircuitOpen => {
+                                // The call that was kept back is none.
+                                spent.calls = spent.calls.saturating_sub(1);
                                 if control.is_stopped() {
                                     // Not a failure of the message: it stays where it is, uncommitted, and is read again.
                                     control.abandon();

@@ -67,6 +67,7 @@ pub fn gather(subjects: &[Subject], standing: &[Standing], now: Micros, begun: M
             values.count(&series::CALLS_OPEN, &at, client.under_way);
             values.count(&series::CALL_RETRIES, &at, client.retries);
             values.count(&series::REJECTIONS, &at, client.rejections);
+            values.count(&series::LIMIT, &at, client.limit as u64);
             values.count(&series::BREAKER, &at, client.breaker as u64);
             values.count(&series::ANSWERS, &at, client.bytes);
         }
@@ -115,6 +116,7 @@ fn of_flow(values: &mut Values, topology: &str, flow: &Flow, now: Micros) {
     values.count(&series::BUDGET, &at, control.budget() as u64);
     values.put(&series::FRONTIER, &at, Value::Number(frontier_lag(flow, now)));
     values.count(&series::PARTITIONS, &at, control.assigned().max(0).unsigned_abs());
+    values.count(&series::REFRESHES, &at, load(&stats.refreshes));
     for (action, count) in [("downloaded", &stats.downloads), ("uploaded", &stats.uploads)] {
         values.count(&series::FILES, &[topology, name, action], load(count));
     }

@@ -65,8 +65,10 @@ catalogue! {
     CALLS_OPEN "engine_calls_in_flight" Sum ["topology", "connection"] "Requests that wait for their answer.";
     CALL_RETRIES "engine_call_retries" Counter ["topology", "connection"] "Requests that the client sent again after a failure.";
     REJECTIONS "engine_call_rejections" Counter ["topology", "connection"] "Calls that an open circuit breaker kept back.";
+    LIMIT "engine_call_limit" Highest ["topology", "connection"] "Requests to an API at a time: its concurrency, less while it refuses or is slow.";
     BREAKER "engine_breaker_state" Highest ["topology", "connection"] "The circuit breaker: 0 closed, 1 open, 2 half open.";
     ANSWERS "engine_answer_bytes" Counter ["topology", "connection"] "Bytes of answers.";
+    REFRESHES "engine_link_refreshes" Counter ["topology", "flow"] "Links that were asked for anew: the old one had expired or was refused.";
     FILES "engine_files" Counter ["topology", "flow", "action"] "Files that were downloaded or uploaded.";
 }
 

@@ -135,6 +135,8 @@ pub struct Web {
     pub types: IndexMap<String, Vec<String>>,
     /// Content types that say nothing: the extension and the first bytes decide.
     pub generic: Vec<String>,
+    /// Categories of statuses that differ from the default table.
+    pub classify: BTreeMap<u16, Category>,
 }
 
 /// A place for files.
@@ -146,6 +148,17 @@ pub struct ObjectStore {
     pub options: BTreeMap<String, Secret>,
     /// Uploads at a time.
     pub concurrency: usize,
+    /// What it may hold where files wait in it.
+    pub spool: SpoolBounds,
+}
+
+/// What a spool may hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpoolBounds {
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Files that are older are deleted.
+    pub age: Duration,
 }
 
 /// A place for tables.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use connectors::Category;
 use connectors::table::{ColumnType, TableSpec};
 use indexmap::IndexMap;
 
@@ -188,6 +189,8 @@ pub struct Retry {
     pub delays: Vec<(Duration, String)>,
     /// The full name of the dead letter topic.
     pub dead_letter: String,
+    /// What a failure means whose text holds these words, which are in lower case; the first that fits.
+    pub classify: Vec<(String, Category)>,
 }
 
 /// What a stage, a row block or a send block reads.
@@ -202,6 +205,15 @@ pub enum Input {
 }
 
 impl Retry {
+    /// What a failure with this text means here, which the tables took for one of `category`.
+    pub fn category(&self, text: &str, category: Category) -> Category {
+        if self.classify.is_empty() {
+            return category;
+        }
+        let text = text.to_lowercase();
+        self.classify.iter().find(|(words, _)| text.contains(words)).map_or(category, |(_, category)| *category)
+    }
+
     /// The full names of the retry topics, each once: equal delays share a topic.
     pub fn topics(&self) -> impl Iterator<Item = &str> {
         let first = |at: usize, topic: &str| self.delays.iter().position(|(_, t)| t == topic) == Some(at);

@@ -37,7 +37,7 @@ pub const PRESENT: usize = 2_000_000;
 pub struct Outside {
     systems: Arc<dyn Systems>,
     logs: IndexMap<String, Arc<dyn Log>>,
-    clients: IndexMap<String, (Client, usize)>,
+    clients: IndexMap<String, Client>,
     webs: IndexMap<String, (download::Downloader, usize)>,
     stores: IndexMap<String, (Arc<Store>, usize)>,
     spools: IndexMap<String, Arc<dyn Spool>>,
@@ -98,7 +98,7 @@ impl Outside {
                 self.logs.insert(name.to_owned(), systems.log(name, kafka).await?);
             }
             Some(Connection::Http(api)) => {
-                self.clients.insert(name.to_owned(), (systems.client(name, api)?, api.concurrency));
+                self.clients.insert(name.to_owned(), systems.client(name, api)?);
             }
             Some(Connection::Web(web)) => {
                 self.webs.insert(name.to_owned(), (systems.downloader(name, web)?, web.concurrency));
@@ -204,20 +204,20 @@ impl Outside {
 
     fn run(&self, stage: &plan::Stage) -> Result<Option<Arc<dyn Run>>> {
         let (name, place) = (stage.name.clone(), stage.place.clone());
-        let caller = |call: &plan::Call| -> Result<(Caller, usize)> {
-            let (client, concurrency) = find(&self.clients, &call.connection)?;
-            Ok((Caller::new(client.clone(), call.clone(), name.clone(), place.clone()), *concurrency))
+        let caller = |call: &plan::Call| -> Result<Caller> {
+            let client = find(&self.clients, &call.connection)?;
+            Ok(Caller::new(client.clone(), call.clone(), name.clone(), place.clone()))
         };
         Ok(Some(match &stage.kind {
             StageKind::Enrich(enrich) => {
-                let (caller, concurrency) = caller(&enrich.call)?;
-                Arc::new(Enrich::new(enrich, caller, self.clock.clone(), concurrency, name.clone(), place.clone()))
+                let caller = caller(&enrich.call)?;
+                Arc::new(Enrich::new(enrich, caller, self.clock.clone(), name.clone(), place.clone()))
             }
             StageKind::Download(download) => {
                 let (downloader, concurrency) = find(&self.webs, &download.connection)?;
                 let spool = find(&self.spools, &download.spool)?.clone();
                 let refresh =
-                    download.refresh.as_ref().map(|r| Ok::<_, Error>((caller(&r.call)?.0, r.clone()))).transpose()?;
+                    download.refresh.as_ref().map(|r| Ok::<_, Error>((caller(&r.call)?, r.clone()))).transpose()?;
                 self.systems.download(Download {
                     name: name.clone(),
                     place: place.clone(),
@@ -266,7 +266,7 @@ impl Outside {
             let now = self.clock.now();
             for (key, at) in columns::texts(&batch, 0)?.into_iter().zip(columns::instants(&batch, 1)?) {
                 if let (Some(key), Some(at)) = (key, at) {
-                    seen.restore(key, at.min(now));
+                    seen.restore(&key, at.min(now));
                 }
             }
         }
@@ -332,7 +332,7 @@ impl Outside {
 
     /// What the clients have done: calls, retries within the client, the breaker's state.
     pub fn clients(&self) -> impl Iterator<Item = (&String, http::Snapshot)> {
-        self.clients.iter().map(|(name, (client, _))| (name, client.snapshot()))
+        self.clients.iter().map(|(name, client)| (name, client.snapshot()))
     }
 }
 

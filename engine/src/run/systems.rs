@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use connectors::clock::Clock;
 use connectors::http::Client;
 use connectors::log::{Log, Source};
-use connectors::spool::{Directory, Spool};
+use connectors::spool::{Bounded, Bounds, Directory, Spool};
 use connectors::store::Store;
 use connectors::table::Table;
 use connectors::{Error, Result, delta, discard, download, embedded, file, http, kafka, store};
@@ -87,7 +87,10 @@ impl Systems for Real {
     }
 
     async fn spool(&self, _: &str, place: &plan::ObjectStore) -> Result<Arc<dyn Spool>> {
-        Ok(Arc::new(Directory::open(local_path(&place.url)?, &*self.options.clock).await?))
+        let clock = self.options.clock.clone();
+        let folder = Directory::open(local_path(&place.url)?, &*clock).await?;
+        let bounds = Bounds { bytes: place.spool.bytes, age: place.spool.age };
+        Ok(Arc::new(Bounded::open(folder, bounds, clock).await?))
     }
 
     async fn store(&self, _: &str, place: &plan::ObjectStore) -> Result<Store> {
@@ -223,5 +226,6 @@ pub fn web_options(web: &plan::Web, local: &Local) -> download::Options {
         concurrency: web.concurrency,
         redirects: web.redirects,
         types: web_types(web),
+        classify: web.classify.clone(),
     }
 }

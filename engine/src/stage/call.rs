@@ -51,6 +51,11 @@ impl Caller {
         Caller { client, call, name, place }
     }
 
+    /// How many calls are made at a time at present.
+    pub fn limit(&self) -> usize {
+        self.client.limit()
+    }
+
     /// The request for a document.
     pub fn render(&self, scope: &Scope<'_>) -> Result<Rendered, Failure> {
         let failure = |text: String| Failure::new(Category::Permanent, text, &self.name, &self.place);
@@ -135,10 +140,17 @@ impl Caller {
     ) -> Result<Json, Error> {
         let (mut response, mut value) = first;
         let mut joined: Vec<Json> = Vec::new();
+        let mut bytes = 0;
         let limit = match paginate {
             Paginate::Link { pages } | Paginate::Next { pages, .. } | Paginate::Cursor { pages, .. } => *pages,
         };
         loop {
+            bytes += response.body.len();
+            if let Some(limit) = self.call.max_answer.filter(|limit| bytes > *limit) {
+                return Err(Error::permanent(format!(
+                    "the pages of the answer are longer than {limit} bytes together"
+                )));
+            }
             let page = value.get("data").filter(|d| d.is_array()).unwrap_or(&value);
             match page.as_array() {
                 Some(list) => joined.extend(list.iter().cloned()),

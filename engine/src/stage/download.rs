@@ -179,6 +179,7 @@ impl Download {
         let rendered = caller.render(&document.scope(env))?;
         let (answer, calls) = caller.send(&rendered, env).await;
         usage.calls += calls;
+        usage.refreshes += 1;
         let answer = answer.map_err(|e| self.failed(&e))?;
         let mut with_answer = document.clone();
         with_answer.bindings.set("answer".into(), answer.value);

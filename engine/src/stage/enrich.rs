@@ -36,7 +36,8 @@ use crate::plan::{self, Place};
 /// A built `enrich`.
 pub struct Enrich {
     inner: Arc<Inner>,
-    limit: usize,
+    /// Documents that may be in the stage for each call that may be under way.
+    each: usize,
 }
 
 struct Inner {
@@ -83,25 +84,18 @@ pub fn at_a_time(stage: &plan::Enrich, concurrency: usize) -> usize {
 }
 
 impl Enrich {
-    /// A stage that calls through `caller`; `concurrency` is how many calls its connection makes at a time.
-    pub fn new(
-        stage: &plan::Enrich,
-        caller: Caller,
-        clock: Arc<dyn Clock>,
-        concurrency: usize,
-        name: Arc<str>,
-        place: Place,
-    ) -> Self {
+    /// A stage that calls through `caller`.
+    pub fn new(stage: &plan::Enrich, caller: Caller, clock: Arc<dyn Clock>, name: Arc<str>, place: Place) -> Self {
         let cache = stage.cache.as_ref().map(|c| Cache {
             ttl: Micros::try_from(clock.scaled(c.ttl).as_micros()).unwrap_or(Micros::MAX),
             since: c.since.clone(),
             size: c.size.max(1),
             slots: Mutex::default(),
         });
-        let limit = at_a_time(stage, concurrency);
+        let each = at_a_time(stage, 1);
         let groups = Mutex::default();
         let inner = Inner { name, place, caller, clock, cache, batch: stage.batch.clone(), groups };
-        Enrich { inner: Arc::new(inner), limit }
+        Enrich { inner: Arc::new(inner), each }
     }
 }
 
@@ -118,11 +112,11 @@ impl Run for Enrich {
             Ok(answer) => Verdict::On(document.bind(&inner.name, answer.value)),
             Err(failure) => Verdict::Failed(failure),
         };
-        (verdict, Usage { calls })
+        (verdict, Usage { calls, ..Usage::default() })
     }
 
     fn limit(&self) -> usize {
-        self.limit
+        self.each * self.inner.caller.limit().max(1)
     }
 }
 

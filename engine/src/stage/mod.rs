@@ -185,6 +185,8 @@ pub trait Apply: Send {
 pub struct Usage {
     /// Calls of APIs that were made for it.
     pub calls: u32,
+    /// Links that were asked for anew, because the old one had expired or was refused.
+    pub refreshes: u32,
 }
 
 /// A stage that waits for the outside.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use connectors::Category;
 use indexmap::IndexMap;
 
-use super::super::{Auth, Breaker, Connection, Delta, Http, Kafka, ObjectStore, Secret, Web};
+use super::super::{Auth, Breaker, Connection, Delta, Http, Kafka, ObjectStore, Secret, SpoolBounds, Web};
 use super::Builder;
 use crate::topology::code;
-use crate::topology::language::{BASIC, BREAKER, CONNECTION, SECURITY};
+use crate::topology::language::{BASIC, BREAKER, CONNECTION, SECURITY, SPOOL};
 use crate::topology::node::{Entry, Node};
 use crate::topology::reader::Reader;
 
@@ -30,6 +30,7 @@ impl<'a> Builder<'a> {
                 redirects: web.integer("redirects"),
                 types: web.entries("types").iter().map(|e| (e.key.clone(), texts(&e.value))).collect(),
                 generic: web.texts("generic"),
+                classify: classify(&web),
             }));
         }
         if let Some(store) = reader.opt_object("object_store") {
@@ -38,6 +39,7 @@ impl<'a> Builder<'a> {
                 url,
                 options,
                 concurrency: store.integer("concurrency"),
+                spool: spool_bounds(&store),
             }));
         }
         let delta = reader.opt_object("delta")?;
@@ -92,11 +94,7 @@ impl<'a> Builder<'a> {
 
     fn http(&mut self, reader: &Reader<'a>) -> Http {
         let breaker = reader.object("breaker", &BREAKER);
-        let classify = reader.entries("classify").iter().filter_map(|entry| {
-            let category = Category::ALL.into_iter().find(|c| Some(c.as_str()) == entry.value.text())?;
-            Some((entry.key.parse().ok()?, category))
-        });
-        let classify = classify.collect();
+        let classify = classify(reader);
         let rate = reader.opt_object("rate");
         Http {
             url: reader.text("url").trim_end_matches('/').into(),
@@ -158,6 +156,21 @@ impl<'a> Builder<'a> {
         }
         found.into_iter().next().unwrap_or_default()
     }
+}
+
+fn spool_bounds(store: &Reader<'_>) -> SpoolBounds {
+    let spool = store.object("spool", &SPOOL);
+    let bytes = spool.opt_size("bytes").and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(u64::MAX);
+    SpoolBounds { bytes, age: spool.duration("age") }
+}
+
+/// What statuses mean where it differs from the default table.
+fn classify(reader: &Reader<'_>) -> BTreeMap<u16, Category> {
+    let said = reader.entries("classify").iter().filter_map(|entry| {
+        let category = Category::ALL.into_iter().find(|c| Some(c.as_str()) == entry.value.text())?;
+        Some((entry.key.parse().ok()?, category))
+    });
+    said.collect()
 }
 
 fn text(node: &Node) -> String {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use connectors::Category;
+
 use super::super::{Flow, Input, Retry, Source, SourceKind};
 use super::Builder;
 use super::scope::{Binding, Scope, meant};
@@ -10,6 +12,9 @@ use crate::topology::node::{Entry, Node};
 use crate::topology::reader::Reader;
 use crate::topology::value::{delay_name, duration};
 use crate::topology::{Span, code};
+
+/// The delays of a flow that names none, in minutes.
+const DELAYS_MIN: [u64; 4] = [5, 10, 20, 40];
 
 /// A stage as the places below it know it.
 pub(super) struct Known<'a> {
@@ -165,11 +170,23 @@ impl<'a> Builder<'a> {
     }
 
     fn retry(&mut self, reader: &Reader<'a>, connection: String) -> Retry {
+        // What is not named follows from the workflow, if that is.
+        let base = reader.opt_text("workflow").filter(|w| !w.is_empty()).map(|w| format!("{}.{w}", self.prefix()));
+        let named = |key: &str, rest: &str| match (reader.text(key), &base) {
+            (name, Some(base)) if name.is_empty() => format!("{base}.{rest}"),
+            (name, _) => name,
+        };
         let max: usize = reader.opt_integer("max").unwrap_or(usize::MAX);
+        let usual = base.is_some() && reader.get("delays").is_none();
+        let usual = usual.then(|| DELAYS_MIN.map(|minutes| Duration::from_secs(60 * minutes))).into_iter().flatten();
         let delays = reader.items("delays").iter().filter_map(Node::text).filter_map(duration);
-        let delays: Vec<Duration> = delays.take(max).collect();
+        let delays: Vec<Duration> = delays.chain(usual).take(max).collect();
         let distinct = delays.windows(2).any(|pair| pair.first() != pair.last());
-        let topic = reader.text("topic");
+        let (topic, dead_letter) = (named("topic", "retry.{delay}"), named("dead_letter", "dlq"));
+        if dead_letter.is_empty() && reader.get("dead_letter").is_none() {
+            let message = "a retry policy needs the key `dead_letter`, or a `workflow` that its topics are named after";
+            self.problem(code::MISSING_KEY, reader.at, message);
+        }
         if !delays.is_empty() && topic.is_empty() {
             let message = "`delays` need the key `topic`: where messages wait";
             self.problem(code::RETRY, reader.place("delays"), message);
@@ -178,10 +195,23 @@ impl<'a> Builder<'a> {
             let message = "several delays need several topics: a message would wait behind a later one";
             self.problem(code::RETRY, span, message).expected = Some("`{delay}` in the name".into());
         }
-        if let Some(entry) = reader.entry("max").filter(|_| reader.get("delays").is_none()) {
+        if let Some(entry) = reader.entry("max").filter(|_| base.is_none() && reader.get("delays").is_none()) {
             self.problem(code::RETRY, entry.at, "`max` cuts the list of `delays`, which is not there");
         }
         let delays = delays.into_iter().map(|delay| (delay, topic.replace("{delay}", &delay_name(delay)))).collect();
-        Retry { connection, delays, dead_letter: reader.text("dead_letter") }
+        let classify = reader.entries("classify").iter().filter_map(|entry| {
+            let category = Category::ALL.into_iter().find(|c| Some(c.as_str()) == entry.value.text())?;
+            Some((entry.key.to_lowercase(), category))
+        });
+        Retry { connection, delays, dead_letter, classify: classify.collect() }
+    }
+
+    /// What names of topics begin with: the variable `prefix`, else the topology's name.
+    fn prefix(&self) -> String {
+        let vars = self.root.entries("vars").iter();
+        let prefix = vars.filter(|entry| entry.key == "prefix").find_map(|entry| entry.value.text());
+        // One that is made of other variables is not known here.
+        let plain = prefix.filter(|text| !text.is_empty() && !text.contains('{'));
+        plain.map_or_else(|| self.root.text("topology"), str::to_owned)
     }
 }

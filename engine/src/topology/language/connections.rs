@@ -68,7 +68,7 @@ pub static HTTP: Shape = Shape {
         Key::new("rate", Kind::Object(&RATE), "Requests a second."),
         Key::new(
             "classify",
-            Kind::Map(Names::Statuses, &Kind::Choice(&["transient", "auth", "permanent", "circuit_open", "unknown"])),
+            Kind::Map(Names::Statuses, &Kind::Choice(CATEGORIES)),
             "Categories of statuses that differ from the default table.",
         ),
     ],
@@ -137,6 +137,11 @@ pub static WEB: Shape = Shape {
         ),
         Key::new("generic", Kind::List(&Kind::Text), "Content types that say nothing.")
             .or("[application/octet-stream, binary/octet-stream]"),
+        Key::new(
+            "classify",
+            Kind::Map(Names::Statuses, &Kind::Choice(CATEGORIES)),
+            "Categories of statuses that differ from the default table.",
+        ),
     ],
     one_of: &[],
 };
@@ -149,6 +154,19 @@ pub static OBJECT_STORE: Shape = Shape {
         Key::new("url", Kind::Name, "Its url, or a path.").required(),
         Key::new("options", Kind::Map(Names::Any, &Kind::Secret), "Options of the store."),
         Key::new("concurrency", Kind::Integer(1), "Uploads at a time.").or("10"),
+        Key::new("spool", Kind::Object(&SPOOL), "What it may hold where files wait in it."),
+    ],
+    one_of: &[],
+};
+
+/// `object_store.spool`.
+pub static SPOOL: Shape = Shape {
+    name: "the bounds of a spool",
+    about: "What a folder may hold where files wait between their download and their upload.",
+    keys: &[
+        Key::new("bytes", Kind::Size, "Bytes of all files; beyond, downloads fail as transient.").or("100GiB"),
+        Key::new("age", Kind::Duration, "Files that were written longer ago are deleted: nobody came for them.")
+            .or("30d"),
     ],
     one_of: &[],
 };
@@ -164,3 +182,5 @@ pub static DELTA: Shape = Shape {
     ],
     one_of: &[],
 };
+
+const CATEGORIES: &[&str] = &["transient", "auth", "permanent", "circuit_open", "unknown"];

@@ -54,10 +54,20 @@ pub static RETRY: Shape = Shape {
     name: "a retry policy",
     about: "What happens to a message that failed.",
     keys: &[
+        Key::new(
+            "workflow",
+            Kind::Name,
+            "Names the topics that are not named: `{prefix}.{workflow}.retry.{delay}` with delays of 5, 10, 20 and 40 minutes, `{prefix}.{workflow}.dlq`; the prefix is that of `vars`, else the topology's name.",
+        ),
         Key::new("topic", Kind::DelayName, "The retry topics; `{delay}` is the delay, such as `5m`."),
         Key::new("delays", Kind::List(&Kind::Duration), "The delay before each further attempt."),
         Key::new("max", Kind::Integer(0), "At most so many further attempts: cuts the list of delays."),
-        Key::new("dead_letter", Kind::Name, "The topic of messages that failed for good.").required(),
+        Key::new("dead_letter", Kind::Name, "The topic of messages that failed for good; needed without `workflow`."),
+        Key::new(
+            "classify",
+            Kind::Map(Names::Any, &Kind::Choice(&["transient", "auth", "permanent", "unknown"])),
+            "What failures mean whose text holds these words, in upper or lower case; the first that fits wins over the tables.",
+        ),
     ],
     one_of: &[],
 };

@@ -136,6 +136,7 @@ const CASES: &[Case] = &[
     case("E0408", "external: written\n", "external: read\n", "raw", "nobody writes the topic `raw`"),
     case("E0409", "dedup: {key: event.id,", "dedup: {key: event.kind,", "orders}", "no rows block of this flow writes `event.kind`"),
     case("E0410", "      retry: {dead_letter: \"{prefix}.files.dlq\"}\n", "", "source", "needs the key `retry`"),
+    case("E0102", "      retry: {dead_letter: \"{prefix}.files.dlq\"}\n", "      retry: {topic: a, delays: [1m]}\n", "retry", "`dead_letter`, or a `workflow`"),
     case("E0410", "\"{retries}.{delay}\"", "\"{retries}\"", "\"{retries}\"", "several topics"),
     case("E0411", "  backfill:\n    source:", "  backfill:\n    delivery: exactly_once\n    source:", "exactly_once", "cannot do it yet"),
     // Warnings.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use connectors::Category;
 use connectors::table::Mode;
 
 use super::super::{Environment, Loaded, load, load_str};
@@ -118,7 +119,7 @@ fn flows() {
     use Input::{After, Produced, Source};
     assert_eq!(inputs, [Source, After(0), After(1), After(2), Produced(3), Produced(3), Produced(3), After(6)]);
     assert!(matches!(&flow.stages[1].kind, StageKind::Filter { otherwise: Leave::Skip(why), .. } if why == "no date"));
-    assert!(matches!(&flow.stages[2].kind, StageKind::Dedup { table: Some(t), .. } if (t.key, t.at) == (0, Some(1))));
+    assert!(matches!(&flow.stages[2].kind, StageKind::Dedup { table: Some(t), .. } if (t.key, t.at) == (0, 1)));
     let StageKind::Enrich(order) = &flow.stages[3].kind else { panic!() };
     assert!(matches!(&order.call.paginate, Some(Paginate::Cursor { parameter, pages: 5, .. }) if parameter == "after"));
     assert_eq!((order.call.method, &order.call.absent[..], order.call.max_answer), ("GET", &[404][..], Some(2 << 20)));
@@ -149,4 +150,36 @@ fn the_settings_file_beside_it_is_read() {
     std::fs::write(dir.path().join("t.env"), "PASSWORD='x'\nORDERS_PREFIX=p\n").unwrap();
     let plan = load(&path, &Environment::default(), &data).unwrap().plan;
     assert_eq!(plan.topics["raw"].name, "p.raw");
+}
+
+#[test]
+fn a_workflow_names_the_topics_of_a_policy() {
+    let retry = |vars: &str, retry: &str| {
+        let text = format!(
+            "topology: shop\nlanguage: 1\nvars: {vars}\nconnections: {{bus: {{kafka: {{brokers: embedded}}}}, lake: {{delta: {{url: x}}}}}}\n\
+             topics: {{orders: {{name: orders, external: written, message: {{id: id!}}}}}}\n\
+             tables: {{orders: {{key: [id], columns: {{id: id!}}}}}}\n\
+             flows:\n  orders:\n    source: {{topic: orders, group: g, retry: {retry}}}\n    rows: {{r: {{table: orders, columns: {{id: event.id}}}}}}\n"
+        );
+        load_str("t.yaml", &text, &Environment::default(), "/d").map_err(|p| p.render()).unwrap().plan.flows[0]
+            .source
+            .retry
+            .clone()
+    };
+    let usual = retry("{prefix: app}", "{workflow: enrichment}");
+    let minutes: Vec<u64> = usual.delays.iter().map(|(delay, _)| delay.as_secs() / 60).collect();
+    assert_eq!((minutes, usual.dead_letter.as_str()), (vec![5, 10, 20, 40], "app.enrichment.dlq"));
+    assert_eq!(usual.delays[1].1, "app.enrichment.retry.10m");
+    let named = retry("{}", "{workflow: w, delays: [1m], dead_letter: dead, max: 1}");
+    assert_eq!(
+        (named.delays.len(), named.delays[0].1.as_str(), named.dead_letter.as_str()),
+        (1, "shop.w.retry.1m", "dead")
+    );
+    assert_eq!(retry("{}", "{workflow: w, max: 2}").delays.len(), 2);
+
+    let classes = retry("{}", "{dead_letter: d, classify: {Quota exceeded: transient, quota: permanent}}");
+    let category = |text: &str| classes.category(text, Category::Unknown);
+    assert_eq!(category("the QUOTA EXCEEDED"), Category::Transient);
+    assert_eq!(category("a quota"), Category::Permanent);
+    assert_eq!(category("something else"), Category::Unknown);
 }
