@@ -9,6 +9,10 @@
 //! - `http`, `files`: a server of the tests' own, and one of files. `crash` kills runs.
 //! - `made_up`: topologies of no domain, for the two below.
 //! - `observe`: what a running program shows of itself.
+//! - `dlq`: dead letters are found, replayed and purged, while a program runs and while none does.
+//! - `errors`: what failures mean, and where they go.
+//! - `poison`: malformed messages, answers and files by the thousand.
+//! - `secrets`: what is planted in a run is in nothing that it says.
 //! - `settings`: every setting of a topology has its effect; each domain lists its own.
 //! - `together`: several topologies in one process.
 //! - `explain`: what is told of a topology is all of it, and what it does. `dry`: a dry run shows everything and writes nothing.
@@ -24,8 +28,10 @@
 mod claimx;
 mod crash;
 mod criteria;
+mod dlq;
 mod docs;
 mod dry;
+mod errors;
 mod explain;
 mod files;
 mod github;
@@ -37,7 +43,9 @@ mod model;
 mod needs;
 mod observe;
 mod odd;
+mod poison;
 mod program;
+mod secrets;
 mod settings;
 mod suites;
 mod tidy;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::made_up::{Folder, absent};
 
 /// Status, headers and body of a `GET`.
-fn get(address: SocketAddr, path: &str) -> (u16, String, String) {
+pub fn get(address: SocketAddr, path: &str) -> (u16, String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
