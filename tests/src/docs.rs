@@ -95,6 +95,7 @@ fn links_lead_somewhere() {
         "README.md",
         "ARCHITECTURE.md",
         "docs/language.md",
+        "docs/errors.md",
         "docs/expressions.md",
         "docs/operations.md",
         "docs/claimx.md",
@@ -142,6 +143,19 @@ fn every_invariant_is_held_by_tests_that_exist() {
         for name in names {
             assert!(code.contains(&format!("fn {name}(")), "no test is called {name:?}: {row}");
         }
+    }
+}
+
+/// The page of problems has a row for each code, with its meaning and what to do, and no other.
+#[test]
+fn every_code_is_on_the_page() {
+    let page = read("docs/errors.md");
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `E") || line.starts_with("| `W")).collect();
+    assert_eq!(rows.len(), engine::topology::CODES.len());
+    for (row, (code, text)) in rows.iter().zip(engine::topology::CODES) {
+        let told =
+            row.strip_prefix(&format!("| `{code}` | {text} | ")).unwrap_or_else(|| panic!("{code} in place of\n{row}"));
+        assert!(told.len() > 12, "{row}");
     }
 }
 

@@ -18,6 +18,7 @@
 //! - `explain`: what is told of a topology is all of it, and what it does. `dry`: a dry run shows everything and writes nothing.
 //! - `suites`: the tests of topologies hold, and say what does not.
 //! - `topics`: the topics of a run, while no program has them open.
+//! - `validate`: the check of files, as people, editors and CI run it.
 //! - `kafka`: the system on a real Kafka.
 //! - `independent`: the tables as another reader and another language see them.
 //! - `needs`: what a machine may lack.
@@ -51,4 +52,5 @@ mod suites;
 mod tidy;
 mod together;
 mod topics;
+mod validate;
 mod xact;

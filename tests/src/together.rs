@@ -182,7 +182,7 @@ fn the_names_of_the_workers_before_are_aliases() {
     };
     let plans = [plan("claimx.yaml"), plan("xact.yaml")];
     let plans: Vec<&Plan> = plans.iter().collect();
-    assert_eq!(clashes(&plans), Vec::<String>::new(), "they run in one process");
+    assert!(clashes(&plans).is_empty(), "they run in one process");
     let whole = |plan: &Plan| plan.flows.iter().map(|f| format!("{}/{}", plan.name, f.name)).collect::<Vec<_>>();
     let (claimx, xact) = (whole(plans[0]), whole(plans[1]));
     let one = |name: &str| vec![name.to_owned()];

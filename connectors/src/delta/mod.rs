@@ -24,6 +24,7 @@ mod log;
 mod maintain;
 mod open;
 mod parquet;
+mod probe;
 mod query;
 mod rewrite;
 mod scan;
@@ -40,7 +41,9 @@ use deltalake::arrow::array::RecordBatch;
 use deltalake::logstore::ObjectStoreRef;
 use tokio::sync::Mutex;
 
+pub use probe::probe;
 pub use query::query;
+pub use schema::check_spec;
 
 use crate::Result;
 use crate::clock::Clock;

@@ -100,7 +100,7 @@ pub(super) async fn open(options: &Options, spec: &TableSpec, place: &Place, url
 }
 
 /// Whether there is a log. Unlike loading, it tells an empty folder from one that cannot be read.
-async fn exists(table: &DeltaTable) -> DeltaResult<bool> {
+pub(super) async fn exists(table: &DeltaTable) -> DeltaResult<bool> {
     table.log_store().is_delta_table_location().await
 }
 
@@ -121,13 +121,13 @@ async fn create(options: &Options, spec: &TableSpec, table: &DeltaTable) -> Delt
         .await
 }
 
-fn compare(spec: &TableSpec, place: &Place, table: &DeltaTable) -> Result<Vec<StructField>> {
+pub(super) fn compare(spec: &TableSpec, place: &Place, table: &DeltaTable) -> Result<Vec<StructField>> {
     let snapshot = table.snapshot().map_err(|e| place.failed("load", e))?;
     schema::missing_columns(place, spec, &snapshot.schema(), snapshot.metadata().partition_columns())
 }
 
 /// Refuses tables that another writer has given features which this one would break without a word.
-fn check_features(spec: &TableSpec, place: &Place, table: &DeltaTable) -> Result<()> {
+pub(super) fn check_features(spec: &TableSpec, place: &Place, table: &DeltaTable) -> Result<()> {
     let snapshot = table.snapshot().map_err(|e| place.failed("load", e))?;
     let refuse = |what: &str, hint: &str| Err(place.permanent("check the table's features", what).hint(hint));
     for (name, value) in snapshot.metadata().configuration() {

@@ -49,7 +49,7 @@ pub(super) fn partition_names(spec: &TableSpec) -> Vec<String> {
 
 /// The indexes of a spec point into its columns, and the key is not empty. Anything else is a bug of the caller, found here
 /// once so that nothing below has to look again.
-pub(super) fn check_spec(spec: &TableSpec) -> Result<()> {
+pub fn check_spec(spec: &TableSpec) -> Result<()> {
     let wrong = |what: String| Err(Error::permanent(format!("table {}: {what}", spec.name)));
     if spec.key.is_empty() {
         return wrong("it has no key".to_owned()).map_err(|e| e.hint("declare `key` with at least one column"));

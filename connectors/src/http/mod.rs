@@ -13,6 +13,7 @@ mod classify;
 mod client;
 mod health;
 mod places;
+mod reach;
 mod scripted;
 mod wire;
 
@@ -29,11 +30,12 @@ use crate::{Category, Result};
 
 pub use classify::{Classes, retry_after};
 pub use client::{Client, Snapshot};
+pub use reach::reach;
 pub use reqwest::Method;
 pub use reqwest::header::HeaderMap;
 pub use scripted::Scripted;
-pub use wire::Wire;
 pub(crate) use wire::cause;
+pub use wire::{Wire, check_header};
 
 /// How an API knows us.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -165,6 +165,11 @@ fn headers(options: &Options) -> Result<HeaderMap> {
     Ok(headers)
 }
 
+/// Checks that a name and a value are those of a header.
+pub fn check_header(name: &str, value: &str) -> Result<()> {
+    header(name, value, false).map(drop)
+}
+
 fn header(name: &str, value: &str, sensitive: bool) -> Result<(HeaderName, HeaderValue)> {
     let key: HeaderName = name.parse().map_err(|_| Error::permanent(format!("{name:?} is no name of a header")))?;
     let mut value: HeaderValue = value.parse().map_err(|_| {

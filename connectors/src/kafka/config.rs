@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::types::RDKafkaConfRes;
 
 use crate::{Error, Result};
 
@@ -49,6 +50,54 @@ pub struct Options {
     pub consumer: BTreeMap<String, String>,
     /// Further librdkafka settings of producers, such as `linger.ms` or `compression.type`.
     pub producer: BTreeMap<String, String>,
+}
+
+/// What the promises of this module stand on.
+const OURS: [&str; 8] = [
+    "bootstrap.servers",
+    "group.id",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.idempotence",
+    "acks",
+    "partitioner",
+    "transactional.id",
+];
+
+fn by_hand(key: &str) -> Result<()> {
+    match OURS.contains(&key) {
+        true => Err(Error::permanent(format!("the Kafka setting {key} cannot be set by hand"))
+            .hint("the promises of the engine stand on it; remove it")),
+        false => Ok(()),
+    }
+}
+
+/// Whose setting it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// A consumer's.
+    Consumer,
+    /// A producer's.
+    Producer,
+}
+
+/// Checks a setting of librdkafka, without a broker. The error does not hold the value.
+pub fn check_setting(side: Side, key: &str, value: &str) -> Result<()> {
+    by_hand(key)?;
+    let mut config = ClientConfig::new();
+    config.set(key, value);
+    match config.create_native_config() {
+        Ok(_) => Ok(()),
+        Err(rdkafka::error::KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) => {
+            let side = if side == Side::Consumer { "consumer" } else { "producer" };
+            Err(Error::permanent(format!("Kafka's client has no setting `{key}` of a {side}"))
+                .hint("its settings are those of librdkafka, such as `fetch.min.bytes` or `linger.ms`"))
+        }
+        Err(rdkafka::error::KafkaError::ClientConfig(_, reason, ..)) if !value.is_empty() => Err(Error::permanent(
+            format!("the Kafka setting `{key}` is refused: {}", reason.replace(value, "its value")),
+        )),
+        Err(_) => Err(Error::permanent(format!("the Kafka setting `{key}` is refused"))),
+    }
 }
 
 /// How a connection is protected. Its `Debug` form hides the password.
@@ -105,26 +154,12 @@ impl Options {
 
     /// Refuses what would break a promise of this module.
     pub(super) fn check(&self) -> Result<()> {
-        const OURS: [&str; 8] = [
-            "bootstrap.servers",
-            "group.id",
-            "enable.auto.commit",
-            "enable.auto.offset.store",
-            "enable.idempotence",
-            "acks",
-            "partitioner",
-            "transactional.id",
-        ];
         if self.brokers.trim().is_empty() {
             return Err(
                 Error::permanent("no Kafka brokers are given").hint("brokers are host:port, separated by commas")
             );
         }
-        match self.consumer.keys().chain(self.producer.keys()).find(|key| OURS.contains(&key.as_str())) {
-            Some(key) => Err(Error::permanent(format!("the Kafka setting {key} cannot be set by hand"))
-                .hint("the promises of the engine stand on it; remove it")),
-            None => Ok(()),
-        }
+        self.consumer.keys().chain(self.producer.keys()).try_for_each(|key| by_hand(key))
     }
 
     /// What all clients share.

@@ -22,7 +22,7 @@ mod producer;
 mod source;
 mod transaction;
 
-pub use config::{Options, Security};
+pub use config::{Options, Security, Side, check_setting};
 pub use log::Log;
 
 #[cfg(test)]

@@ -14,6 +14,7 @@
 
 mod failure;
 mod faults;
+mod probe;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -40,6 +41,7 @@ use crate::spool::{Directory, Spool, check_path};
 use crate::{Error, Result};
 use failure::failure;
 pub use faults::Faults;
+pub use probe::probe;
 
 /// The length of a part, and the longest file that is sent in one request.
 pub const PART: usize = 8 << 20;
@@ -105,6 +107,23 @@ pub struct Upload<'a> {
     pub content_type: Option<&'a str>,
     /// The SHA-256 it must have, in lower-case hexadecimal; empty if it is not known.
     pub sha256: &'a str,
+}
+
+/// Checks that a place can be opened, as far as that is known without reaching it. Nothing is made.
+pub fn check(options: &Options) -> Result<()> {
+    let shown = redact(&options.url);
+    let refuse = |why: String| Error::permanent(format!("cannot open the store {shown}: {why}"));
+    match Url::parse(&options.url) {
+        Ok(url) if options.url.contains("://") && url.scheme() == "file" => {
+            url.to_file_path().map(drop).map_err(|()| refuse("it is no path of this machine".into()))
+        }
+        Ok(url) if options.url.contains("://") => {
+            let (scheme, _) = ObjectStoreScheme::parse(&url).map_err(|e| refuse(redact(&e.to_string()).into()))?;
+            connect(scheme, &options.url, &options.storage, &refuse).map(drop)
+        }
+        _ if options.url.trim().is_empty() => Err(refuse("the url is empty".into())),
+        _ => Ok(()),
+    }
 }
 
 impl Store {

@@ -34,12 +34,14 @@ pub mod columns;
 #[cfg(test)]
 mod compliance;
 pub mod functions;
+pub mod gist;
 mod interpret;
 pub mod json;
 pub mod number;
 mod parse;
 pub mod paths;
 mod repeated;
+mod syntax;
 mod template;
 pub mod time;
 
@@ -86,6 +88,16 @@ impl Expr {
         &self.0.paths
     }
 
+    /// For each of its [`paths`](Self::paths) the bytes of the text where its names begin.
+    pub fn places(&self) -> &[Vec<usize>] {
+        &self.0.places
+    }
+
+    /// What is known of its value without data.
+    pub fn gist(&self) -> &gist::Gist {
+        &self.0.gist
+    }
+
     /// The functions it calls, in the order of the text.
     pub fn functions(&self) -> &[FunctionUse] {
         &self.0.functions
@@ -121,8 +133,17 @@ impl PartialEq for Expr {
     }
 }
 
+/// An argument of a call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Argument {
+    /// What it is.
+    pub gist: gist::Gist,
+    /// The byte of the expression's text where it begins.
+    pub offset: usize,
+}
+
 /// One call of a function in an expression.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FunctionUse {
     /// The function's name.
     pub name: &'static str,
@@ -130,6 +151,8 @@ pub struct FunctionUse {
     pub arguments: usize,
     /// For each argument its value, if it is a literal text (the table of `present`, the connection of `refused`).
     pub literals: Vec<Option<String>>,
+    /// What it is given.
+    pub given: Vec<Argument>,
     /// The byte of the expression's text where the name begins.
     pub offset: usize,
 }

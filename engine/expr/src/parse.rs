@@ -9,7 +9,8 @@ use std::fmt;
 use jmespath::ast::{self, Ast};
 
 use super::functions::{self, Form, Run};
-use super::{FunctionUse, Json};
+use super::gist::{self, Gist};
+use super::{Argument, FunctionUse, Json};
 
 /// The longest text of an expression, in bytes.
 const MAX_TEXT: usize = 8 * 1024;
@@ -32,7 +33,7 @@ impl ParseError {
         ParseError { offset, message: message.into(), hint: None }
     }
 
-    fn with_hint(mut self, hint: impl Into<String>) -> ParseError {
+    pub(super) fn with_hint(mut self, hint: impl Into<String>) -> ParseError {
         self.hint = Some(hint.into());
         self
     }
@@ -116,8 +117,11 @@ pub(super) struct Parsed {
     pub text: String,
     pub root: Node,
     pub paths: Vec<Vec<String>>,
+    /// Where the names of each path begin.
+    pub places: Vec<Vec<usize>>,
     pub functions: Vec<FunctionUse>,
     pub plain: bool,
+    pub gist: Gist,
 }
 
 /// Parses `text`.
@@ -132,43 +136,20 @@ pub(super) fn parse(text: &str) -> Result<Parsed, ParseError> {
             format!("an expression has at most {MAX_OPERATORS} operators and brackets"),
         ));
     }
-    let tree = jmespath::parse(text).map_err(|error| syntax_error(text, &error))?;
-    let mut lowering = Lowering { text, paths: Vec::new(), functions: Vec::new() };
+    let tree = jmespath::parse(text).map_err(|error| super::syntax::error(text, &error))?;
+    let mut lowering = Lowering { text, paths: Vec::new(), places: Vec::new(), functions: Vec::new() };
     let root = lowering.lower(&tree, true)?;
     let plain = is_path(&root);
-    let Lowering { paths, functions, .. } = lowering;
-    Ok(Parsed { text: text.to_owned(), root, paths, functions, plain })
-}
-
-/// The crate's message without the names of its tokens.
-fn syntax_error(text: &str, error: &jmespath::JmespathError) -> ParseError {
-    let jmespath::ErrorReason::Parse(reason) = &error.reason else {
-        return ParseError::new(error.offset, error.reason.to_string());
-    };
-    let (message, found) = reason.split_once(" -- found ").unwrap_or((reason, ""));
-    let message = match message {
-        "Unexpected nud token" => "a value was expected",
-        "Unexpected led token" => "an operator was expected",
-        "Did not parse the complete expression" => "the expression should end here",
-        other => other,
-    };
-    let mut error = ParseError::new(
-        error.offset,
-        if found == "Eof" { format!("{message}, but the text ends") } else { message.to_owned() },
-    );
-    let rest = text.get(error.offset..).unwrap_or_default();
-    if rest.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
-        error = error.with_hint("numbers are written in backticks: `1`");
-    }
-    error
+    let Lowering { paths, places, functions, .. } = lowering;
+    Ok(Parsed { text: text.to_owned(), root, paths, places, functions, plain, gist: Gist::of(&tree, true) })
 }
 
 /// The fields that `tree` walks through from where it stands, and whether that is all that it does. (Brackets bind tighter
 /// than dots: `a.b[0]` is `b[0]` of `a`.)
-fn prefix(tree: &Ast) -> (Vec<String>, bool) {
+fn prefix(tree: &Ast) -> (Path, bool) {
     match tree {
-        Ast::Identity { .. } => (Vec::new(), true),
-        Ast::Field { name, .. } => (vec![name.clone()], true),
+        Ast::Identity { .. } => (Path::new(), true),
+        Ast::Field { name, offset } => (vec![(name.clone(), *offset)], true),
         // `!a.b`, see [`outside_not`].
         Ast::Not { node, .. } => prefix(node),
         Ast::Subexpr { lhs, rhs, .. } => {
@@ -183,9 +164,12 @@ fn prefix(tree: &Ast) -> (Vec<String>, bool) {
         Ast::Projection { lhs: inner, .. }
         | Ast::Flatten { node: inner, .. }
         | Ast::ObjectValues { node: inner, .. } => (prefix(inner).0, false),
-        _ => (Vec::new(), false),
+        _ => (Path::new(), false),
     }
 }
+
+/// Names, and where each begins in the text.
+type Path = Vec<(String, usize)>;
 
 fn is_path(node: &Node) -> bool {
     match node {
@@ -207,14 +191,17 @@ fn outside_not(node: Node, make: impl FnOnce(Box<Node>) -> Node) -> Node {
 struct Lowering<'t> {
     text: &'t str,
     paths: Vec<Vec<String>>,
+    places: Vec<Vec<usize>>,
     functions: Vec<FunctionUse>,
 }
 
 impl Lowering<'_> {
     /// Notes a path that is read from the root.
-    fn reads(&mut self, root: bool, path: Vec<String>) {
-        if root && !self.paths.contains(&path) {
-            self.paths.push(path);
+    fn reads(&mut self, root: bool, path: Path) {
+        let (names, places): (Vec<String>, Vec<usize>) = path.into_iter().unzip();
+        if root && !self.paths.contains(&names) {
+            self.paths.push(names);
+            self.places.push(places);
         }
     }
 
@@ -233,8 +220,8 @@ impl Lowering<'_> {
                 self.reads(root, Vec::new());
                 Node::Identity
             }
-            Ast::Field { name, .. } => {
-                self.reads(root, vec![name.clone()]);
+            Ast::Field { name, offset } => {
+                self.reads(root, vec![(name.clone(), *offset)]);
                 Node::Field(name.clone())
             }
             Ast::Subexpr { lhs, rhs, offset } => {
@@ -324,7 +311,15 @@ impl Lowering<'_> {
                 return Err(ParseError::new(offset, message).with_hint(function.signature));
             }
         }
-        self.functions.push(FunctionUse { name: function.name, arguments: count, literals: texts, offset });
+        let given =
+            arguments.iter().map(|argument| Argument { gist: Gist::of(argument, root), offset: gist::start(argument) });
+        let given: Vec<Argument> = given.collect();
+        for (at, argument) in given.iter().enumerate() {
+            if let Some(message) = gist::mistake(function.name, at, &argument.gist) {
+                return Err(ParseError::new(argument.offset, message).with_hint(function.signature));
+            }
+        }
+        self.functions.push(FunctionUse { name: function.name, arguments: count, literals: texts, given, offset });
         Ok(match (function.form, arguments) {
             (Form::If, [condition, then, otherwise @ ..]) => Node::If(
                 self.boxed(condition, root)?,

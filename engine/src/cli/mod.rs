@@ -105,7 +105,7 @@ pub fn main() -> ExitCode {
     let result = runtime.block_on(async {
         match cli.verb {
             Verb::Run(args) => run::run(args, environment).await,
-            Verb::Validate(args) => validate::run(&args, &environment),
+            Verb::Validate(args) => validate::run(&args, &environment).await,
             Verb::Explain(args) => explain::run(&args, &environment),
             // Its runs have runtimes of their own.
             Verb::Test(args) => tokio::task::block_in_place(|| test::run(&args)),

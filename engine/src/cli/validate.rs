@@ -1,79 +1,78 @@
-//! `engine validate`: whether a topology would start, and everything that is wrong with it. Nothing is connected.
+//! `engine validate FILE…`: whether topologies would start, and everything that is wrong with them. Nothing is connected, unless
+//! `--connect` asks for it, and then nothing is written anywhere.
+//!
+//! Exit status: 0, all would start; 1, a connection that was tried does not answer; 2, a file is wrong.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use super::{Failed, terminal};
-use crate::topology::{Diagnostics, Environment, load};
-
-/// What a check found.
-#[derive(Clone, Debug)]
-pub struct Checked {
-    /// Whether the topology would start.
-    pub starts: bool,
-    /// Errors and warnings, by position.
-    pub diagnostics: Diagnostics,
-    /// One line: what was found.
-    pub summary: String,
-}
-
-/// Checks a topology. `data` is what `{data}` means.
-pub fn check(path: &Path, environment: &Environment, data: &Path) -> Checked {
-    let (starts, diagnostics, what) = match load(path, environment, data) {
-        Ok(loaded) => {
-            let plan = loaded.plan;
-            let (flows, tables, topics) = (plan.flows.len(), plan.tables.len(), plan.topics.len());
-            (true, loaded.warnings, format!("valid; flows: {flows}, tables: {tables}, topics: {topics}"))
-        }
-        Err(problems) => (false, problems, "does not start".to_owned()),
-    };
-    let errors = diagnostics.items.iter().filter(|d| d.code.starts_with('E')).count();
-    let warnings = diagnostics.items.len() - errors;
-    let mut summary = format!("{}: {what}", path.display());
-    for (count, word) in [(errors, "errors"), (warnings, "warnings")] {
-        if count > 0 {
-            summary += &format!("; {word}: {count}");
-        }
-    }
-    Checked { starts, diagnostics, summary }
-}
-
-impl Checked {
-    /// As a person reads it.
-    pub fn render(&self) -> String {
-        format!("{}{}\n", self.diagnostics.render(), self.summary)
-    }
-
-    /// As a program reads it.
-    pub fn to_json(&self) -> serde_json::Value {
-        serde_json::json!({"starts": self.starts, "diagnostics": self.diagnostics.to_json()})
-    }
-}
+use crate::check::{self, Checked};
+use crate::run::probe::{self, Probe};
+use crate::topology::Environment;
 
 /// Check a topology without a connection
 #[derive(clap::Args)]
 pub struct Args {
-    /// The topologies
-    #[arg(required = true, value_name = "TOPOLOGY")]
+    /// The topologies, also test files and simulations
+    #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The folder that `{data}` stands for
     #[arg(long, default_value = "data", value_name = "DIR")]
     data: PathBuf,
-    /// Print what was found as JSON on standard output, a line for each topology
+    /// How the result is written
+    #[arg(long, default_value = "text", value_name = "FORMAT")]
+    format: Format,
+    /// Also try each connection: nothing is written, sent or made
     #[arg(long)]
-    json: bool,
+    connect: bool,
+    /// How long a connection may take, in seconds
+    #[arg(long, default_value_t = 5, value_name = "N", requires = "connect")]
+    timeout: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For people: each problem with its line.
+    Text,
+    /// For programs: a line of JSON for each file.
+    Json,
 }
 
 /// Runs `engine validate`. What it accepts, starts.
-pub fn run(args: &Args, environment: &Environment) -> Result<(), Failed> {
-    let mut broken = 0;
-    for file in &args.files {
-        let checked = check(file, environment, &args.data);
-        if args.json {
-            terminal::put(&format!("{}\n", checked.to_json()))?;
-        } else {
-            terminal::say(checked.render().trim_end());
-        }
-        broken += usize::from(!checked.starts);
+pub async fn run(args: &Args, environment: &Environment) -> Result<(), Failed> {
+    let checked = check::check(&args.files, environment, &args.data);
+    let mut silent = 0;
+    for file in &checked {
+        let probes = match &file.plan {
+            Some(plan) if args.connect && file.starts() => {
+                Some(probe::probe(plan, &args.data, Duration::from_secs(args.timeout.max(1))).await)
+            }
+            _ => None,
+        };
+        silent += probes.iter().flatten().filter(|probe| probe.outcome.is_err()).count();
+        show(file, probes.as_deref(), args.format)?;
     }
-    if broken == 0 { Ok(()) } else { Err(Failed::usage(format!("{broken} of {} files cannot run", args.files.len()))) }
+    let broken = checked.iter().filter(|file| !file.starts()).count();
+    match (broken, silent) {
+        (0, 0) => Ok(()),
+        (0, 1) => Err(Failed::running(vec!["a connection cannot be used as it is".into()])),
+        (0, _) => Err(Failed::running(vec![format!("{silent} connections cannot be used as they are")])),
+        _ => Err(Failed::usage(format!("{broken} of {} files cannot run", args.files.len()))),
+    }
+}
+
+fn show(file: &Checked, probes: Option<&[Probe]>, format: Format) -> Result<(), Failed> {
+    if format == Format::Json {
+        let mut json = file.to_json();
+        if let Some(probes) = probes {
+            json["connections"] = probes.iter().map(Probe::to_json).collect();
+        }
+        return terminal::put(&format!("{json}\n"));
+    }
+    terminal::say(file.render().trim_end());
+    for probe in probes.unwrap_or_default() {
+        terminal::say(format_args!("  {probe}"));
+    }
+    Ok(())
 }

@@ -387,7 +387,7 @@ impl Needs {
 }
 
 /// By connection the topics that `flows` read and write.
-fn topics_of(plan: &Plan, flows: &[&Flow]) -> BTreeMap<String, Vec<TopicSpec>> {
+pub(super) fn topics_of(plan: &Plan, flows: &[&Flow]) -> BTreeMap<String, Vec<TopicSpec>> {
     let mut topics: BTreeMap<String, Vec<TopicSpec>> = BTreeMap::new();
     let mut add = |connection: &str, name: &str, partitions: Option<i32>| {
         let default = match plan.connections.get(connection) {

@@ -142,7 +142,7 @@ pub(super) fn local_path(url: &str) -> Result<PathBuf> {
     }
 }
 
-fn kafka_options(kafka: &plan::Kafka, brokers: &str) -> kafka::Options {
+pub(super) fn kafka_options(kafka: &plan::Kafka, brokers: &str) -> kafka::Options {
     let defaults = kafka::Options::new(brokers);
     let given = |text: &String| (!text.is_empty()).then(|| text.clone());
     kafka::Options {

@@ -3,31 +3,50 @@
 
 use std::collections::BTreeMap;
 
-use crate::plan::{Connection, Flow, Plan, SourceKind};
+use crate::plan::{Connection, Flow, Place, Plan, SourceKind};
+use crate::topology::code;
+
+/// Something that two topologies claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clash {
+    /// The topology that came second, as its index.
+    pub plan: usize,
+    /// Its code among those of problems of topologies.
+    pub code: &'static str,
+    /// What it is.
+    pub message: String,
+    /// Where the second one claims it; the whole file if it is the name.
+    pub place: Option<Place>,
+}
 
 /// What keeps `plans` from running in one process, whichever of their flows are chosen.
-pub fn clashes(plans: &[&Plan]) -> Vec<String> {
+pub fn clashes(plans: &[&Plan]) -> Vec<Clash> {
     let mut problems = Vec::new();
     let mut names: BTreeMap<&str, &Plan> = BTreeMap::new();
     let mut tables: BTreeMap<&str, (usize, String)> = BTreeMap::new();
     let mut groups: BTreeMap<(&str, &str, &str), (usize, String)> = BTreeMap::new();
     let mut retries: BTreeMap<(&str, &str), (usize, String)> = BTreeMap::new();
     for (at, plan) in plans.iter().copied().enumerate() {
+        let mut clash = |code: &'static str, message: String, place: Option<&Place>| {
+            problems.push(Clash { plan: at, code, message, place: place.cloned() });
+        };
         if let Some(other) = names.insert(&plan.name, plan) {
             // Its other clashes follow from this one.
-            problems.push(format!(
+            let message = format!(
                 "two topologies are called {}: {} and {}",
                 plan.name,
                 other.file.display(),
                 plan.file.display()
-            ));
+            );
+            clash(code::DUPLICATE_NAME, message, None);
             continue;
         }
         for (name, table) in &plan.tables {
             let ours = format!("{}/{name}", plan.name);
             let (other, theirs) = tables.entry(table.url.trim_end_matches('/')).or_insert((at, ours.clone()));
             if *other != at {
-                problems.push(format!("the tables {theirs} and {ours} have one path: {}", table.url));
+                let message = format!("the tables {theirs} and {ours} have one path: {}", table.url);
+                clash(code::SAME_PLACE, message, Some(&table.place));
             }
         }
         for flow in &plan.flows {
@@ -35,16 +54,18 @@ pub fn clashes(plans: &[&Plan]) -> Vec<String> {
             let ours = format!("{}/{}", plan.name, flow.name);
             let (other, theirs) = groups.entry((brokers(plan, connection), topic, group)).or_insert((at, ours.clone()));
             if *other != at {
-                problems.push(format!(
+                let message = format!(
                     "the flows {theirs} and {ours} read the topic {topic} in the group {group}: each would get a part"
-                ));
+                );
+                clash(code::SAME_PLACE, message, Some(&flow.source.place));
             }
             let retry = &flow.source.retry;
             for topic in retry.topics() {
                 let (other, theirs) =
                     retries.entry((brokers(plan, &retry.connection), topic)).or_insert((at, ours.clone()));
                 if *other != at {
-                    problems.push(format!("the flows {theirs} and {ours} wait in one retry topic: {topic}"));
+                    let message = format!("the flows {theirs} and {ours} wait in one retry topic: {topic}");
+                    clash(code::SAME_PLACE, message, Some(&flow.source.place));
                 }
             }
         }
@@ -150,7 +171,7 @@ mod tests {
         for (edits, expected) in cases {
             let problems = clashes(&[&shop, &plan("fleet", edits)]);
             assert_eq!(problems.len(), usize::from(expected.is_some()), "{problems:?}");
-            assert!(expected.is_none_or(|e| problems[0].contains(e)), "{problems:?}");
+            assert!(expected.is_none_or(|e| problems[0].message.contains(e)), "{problems:?}");
         }
     }
 

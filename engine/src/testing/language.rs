@@ -89,7 +89,7 @@ macro_rules! answer {
                 Key::new("answer", Kind::Any, "The body, as JSON."),
                 Key::new("text", Kind::Text, "The body as it is."),
                 Key::new("headers", Kind::Map(Names::Any, &Kind::Text), "Headers of the answer."),
-                Key::new("delay", Kind::Duration, "How long the answer takes, on the clock of the case.").or("0s"),
+                Key::new("delay", Kind::Duration(0), "How long the answer takes, on the clock of the case.").or("0s"),
                 Key::new(
                     "fault",
                     Kind::Choice(FAULTS),

@@ -74,6 +74,29 @@ pub fn run(paths: &[PathBuf], filter: Option<&str>) -> Report {
     report
 }
 
+/// Checks a test file and its topology without running a case: how many cases there are, and what is wrong.
+pub fn check(path: &Path) -> (usize, Diagnostics) {
+    let mut report = Report::default();
+    let cases = load(path, &mut report).map_or(0, |suite| {
+        plans(&suite, &mut report);
+        suite.cases.len()
+    });
+    let (mut items, mut sources) = (Vec::new(), Vec::new());
+    for broken in report.broken {
+        items.extend(broken.items.into_iter().filter(|item| item.severity == topology::Severity::Error));
+        sources.extend(broken.sources);
+    }
+    (cases, Diagnostics::new(items, sources))
+}
+
+/// Starts all flows of `plan` over systems in memory, up to the dataflow that waits for messages, and ends them: why they do not
+/// start.
+pub fn start(plan: &Arc<Plan>) -> Result<(), Vec<String>> {
+    let world = Arc::new(world::World::new(plan, 0));
+    life::Life::start(plan, &[], &world)?.crash();
+    Ok(())
+}
+
 /// A suite, a case of it, and what it runs.
 type Job = (usize, usize, Arc<Plan>);
 type Results = BTreeMap<(usize, usize), case::Ran>;
@@ -147,9 +170,9 @@ fn below(folder: &Path, files: &mut Vec<PathBuf>) {
 fn load(path: &Path, report: &mut Report) -> Option<Suite> {
     let mut problems = Vec::new();
     let source = match topology::read(path) {
-        Ok(text) => Source::new(path.display().to_string(), text),
-        Err(problem) => {
-            report.broken.push(Diagnostics::new(vec![problem], Vec::new()));
+        Ok(source) => source,
+        Err(broken) => {
+            report.broken.push(broken);
             return None;
         }
     };
@@ -164,10 +187,14 @@ fn load(path: &Path, report: &mut Report) -> Option<Suite> {
 /// The plan of each case: one for each environment. A case that names what its topology does not have gets none.
 fn plans(suite: &Suite, report: &mut Report) -> Vec<Option<Arc<Plan>>> {
     let text = match topology::read(&suite.topology.0) {
-        Ok(text) => text,
-        Err(problem) => {
-            let problem = Diagnostic::new(code::FILE, &suite.source, suite.topology.1, problem.message);
-            report.broken.push(Diagnostics::new(vec![problem], vec![suite.source.clone()]));
+        Ok(source) => source.text,
+        Err(broken) => {
+            let at = |problem: Diagnostic| Diagnostic {
+                position: Diagnostic::new(code::FILE, &suite.source, suite.topology.1, "").position,
+                ..problem
+            };
+            let problems = broken.items.into_iter().map(at).collect();
+            report.broken.push(Diagnostics::new(problems, vec![suite.source.clone()]));
             return Vec::new();
         }
     };

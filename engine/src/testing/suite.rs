@@ -279,7 +279,7 @@ impl Reading<'_> {
                 Some(text) => match value::duration(text) {
                     Some(duration) => Act::Advance(duration),
                     None => {
-                        let expected = format!("`drained`, or {}", Kind::Duration.expected());
+                        let expected = format!("`drained`, or {}", Kind::Duration(0).expected());
                         self.problem(entry.value.span, "the clock does not move so").expected = Some(expected);
                         return None;
                     }

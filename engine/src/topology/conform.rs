@@ -3,8 +3,9 @@
 //! Variables are put into names, what a variable of the environment holds is read as the kind that is expected at its place, and
 //! every leaf is checked. Afterwards a tree without problems can be read without looking at kinds again.
 
-use super::diagnostic::{Diagnostic, code};
-use super::node::{self, Node, Origin, Scalar, Value};
+use super::diagnostic::{Diagnostic, code, nearest};
+use super::node::{self, Entry, Node, Origin, Scalar, Value};
+use super::repair;
 use super::shape::{Kind, Names, Shape};
 use super::source::{Source, Span};
 use super::value;
@@ -14,13 +15,22 @@ use crate::expr::{Expr, ParseError, Template};
 /// Brings `node` to `shape`.
 pub fn conform(node: &mut Node, shape: &'static Shape, vars: &Vars, source: &Source, problems: &mut Vec<Diagnostic>) {
     let at = Span::at(node.span.start);
-    Form { vars, source, problems }.value(node, &Kind::Object(shape), at);
+    if node.is_null() {
+        let problem = Diagnostic::new(code::WRONG_KIND, source, at, "the file is empty");
+        problems.push(problem.expected(Kind::Object(shape).expected()));
+        return;
+    }
+    Form { vars, source, problems, above: Vec::new(), strays: Vec::new() }.value(node, &Kind::Object(shape), at);
 }
 
 struct Form<'a> {
     vars: &'a Vars,
     source: &'a Source,
     problems: &'a mut Vec<Diagnostic>,
+    /// The mappings around the one at hand, and the keys that they have.
+    above: Vec<(&'static Shape, Vec<String>)>,
+    /// Entries that belong to a mapping around them, by its depth.
+    strays: Vec<(usize, Entry)>,
 }
 
 impl Form<'_> {
@@ -30,10 +40,17 @@ impl Form<'_> {
         &mut self.problems[last]
     }
 
-    fn wrong(&mut self, node: &Node, kind: &Kind) {
-        let expected = kind.expected();
-        let shown = node.shown();
-        self.problem(code::WRONG_KIND, node.span, format!("{shown} does not fit here")).expected = Some(expected);
+    /// A value of another form; `at` is the key it stands under.
+    fn wrong(&mut self, node: &Node, kind: &Kind, at: Span) {
+        let message = match &node.value {
+            Value::Null => "there is nothing here".to_owned(),
+            // What should be a mapping may be a credential in one text.
+            Value::Scalar(_) if matches!(kind, Kind::Object(_)) => "a text does not fit here".to_owned(),
+            _ => format!("{} does not fit here", node.shown()),
+        };
+        let span = repair::place(node, at, self.source);
+        let problem = Diagnostic::new(code::WRONG_KIND, self.source, span, message).expected(kind.expected());
+        self.problems.push(repair::other_form(node, kind, self.source, problem));
     }
 
     /// Checks one value; `at` is the key it stands under.
@@ -44,10 +61,13 @@ impl Form<'_> {
         match kind {
             Kind::List(inner) => {
                 self.read_variable(node, true);
-                let Value::List(items) = &mut node.value else { return self.wrong(node, kind) };
-                items.iter_mut().for_each(|item| self.value(item, inner, at));
+                let Value::List(items) = &mut node.value else { return self.wrong(node, kind, at) };
+                items.iter_mut().for_each(|item| {
+                    let at = item.span;
+                    self.value(item, inner, at);
+                });
             }
-            Kind::Map(names, inner) => self.map(node, *names, inner, kind),
+            Kind::Map(names, inner) => self.map(node, *names, inner, kind, at),
             Kind::Object(shape) => self.object(node, shape, at),
             Kind::Any => {}
             Kind::ListOr(inner, shape) => match &mut node.value {
@@ -57,23 +77,31 @@ impl Form<'_> {
             Kind::ChoiceOr(words, shape) => match &node.value {
                 Value::Map(_) => self.object(node, shape, at),
                 _ if node.text().is_some_and(|text| words.contains(&text)) => {}
-                _ => self.wrong(node, kind),
+                _ => self.wrong(node, kind, at),
             },
-            Kind::Column | Kind::Field => self.typed(node, kind),
-            _ => self.leaf(node, kind),
+            Kind::Column | Kind::Field => self.typed(node, kind, at),
+            _ => self.leaf(node, kind, at),
         }
     }
 
     /// A text that came whole from the environment, where more than text is expected, is YAML. Where a list is expected and the
     /// text is none, its elements are between commas.
     fn read_variable(&mut self, node: &mut Node, list: bool) {
-        let Value::Scalar(Scalar { text, origin: Origin::Whole(name), .. }) = &node.value else { return };
-        let (span, origin) = (node.span, Origin::Whole(name.clone()));
+        let Value::Scalar(Scalar { text, origin: origin @ (Origin::Whole(_) | Origin::Default(_)), .. }) = &node.value
+        else {
+            return;
+        };
+        let (span, origin) = (node.span, origin.clone());
         let inner = Source::new("", text.clone());
         let parsed = node::parse(&inner, &mut Vec::new()).ok();
         let scalar = |text: &str| Node {
             span,
-            value: Value::Scalar(Scalar { text: text.trim().into(), origin: origin.clone(), plain: true }),
+            value: Value::Scalar(Scalar {
+                text: text.trim().into(),
+                origin: origin.clone(),
+                plain: true,
+                written: None,
+            }),
         };
         let mut read = match parsed {
             Some(parsed) if !matches!(parsed.value, Value::Scalar(_)) => parsed,
@@ -85,17 +113,46 @@ impl Form<'_> {
         *node = read;
     }
 
-    fn map(&mut self, node: &mut Node, names: Names, inner: &'static Kind, kind: &Kind) {
+    fn map(&mut self, node: &mut Node, names: Names, inner: &'static Kind, kind: &Kind, at: Span) {
         self.read_variable(node, false);
-        let Value::Map(entries) = &mut node.value else { return self.wrong(node, kind) };
+        let Value::Map(entries) = &mut node.value else { return self.wrong(node, kind, at) };
         // An option whose variable is not set is not given.
         if matches!(inner, Kind::Text | Kind::Secret | Kind::Name) {
             entries.retain(|e| !e.value.is_null());
+        }
+        if let Kind::Object(shape) = inner {
+            repair::indentation(entries, shape, self.source, self.problems);
+            let mut at = 0;
+            while let Some(entry) = entries.get(at) {
+                // A section of the topology that is indented too far looks like a thing of that name.
+                let inside = |e: &Entry| e.value.entries().iter().any(|inner| shape.key(&inner.key).is_some());
+                match self.outward(entry).filter(|_| matches!(entry.value.value, Value::Map(_)) && !inside(entry)) {
+                    Some(depth) => {
+                        let entry = entries.remove(at);
+                        self.stray(depth, entry, &format!("the names of {}", plural(shape)));
+                    }
+                    None => at += 1,
+                }
+            }
         }
         for entry in entries {
             self.name(&entry.key, entry.at, names);
             self.value(&mut entry.value, inner, entry.at);
         }
+    }
+
+    /// The depth of the nearest mapping around this one that has a key of this name, lacks it, and could take the value.
+    fn outward(&self, entry: &Entry) -> Option<usize> {
+        let fits =
+            |(shape, given): &(&'static Shape, Vec<String>)| repair::fits(entry, shape) && !given.contains(&entry.key);
+        self.above.iter().rposition(fits)
+    }
+
+    fn stray(&mut self, depth: usize, entry: Entry, beside: &str) {
+        let owner = self.above.get(depth).map_or("", |(shape, _)| shape.name);
+        let message = format!("`{}` is a key of {owner} and stands among {beside}", entry.key);
+        self.problem(code::UNKNOWN_KEY, entry.at, message).help = Some("indent it less".into());
+        self.strays.push((depth, entry));
     }
 
     fn name(&mut self, name: &str, at: Span, names: Names) {
@@ -116,69 +173,149 @@ impl Form<'_> {
 
     fn object(&mut self, node: &mut Node, shape: &'static Shape, at: Span) {
         self.read_variable(node, false);
-        let Value::Map(entries) = &mut node.value else { return self.wrong(node, &Kind::Object(shape)) };
-        for entry in entries.iter_mut() {
-            match shape.key(&entry.key) {
-                None => {
-                    let message = format!("unknown key `{}` in {}", entry.key, shape.name);
-                    let problem = Diagnostic::new(code::UNKNOWN_KEY, self.source, entry.at, message);
-                    self.problems.push(problem.nearest(&entry.key, shape.keys.iter().map(|k| k.name)));
-                }
-                Some(_) if entry.value.is_null() => {}
-                Some(key) => self.value(&mut entry.value, &key.kind, entry.at),
+        let Value::Map(entries) = &mut node.value else { return self.wrong(node, &Kind::Object(shape), at) };
+        repair::spelling(entries, shape, self.source, self.problems);
+        let unknown = self.misplaced(entries, shape);
+        let depth = self.above.len();
+        self.above.push((shape, entries.iter().map(|e| e.key.clone()).collect()));
+        for entry in entries.iter_mut().filter(|e| !e.value.is_null()) {
+            if let Some(key) = shape.key(&entry.key) {
+                self.value(&mut entry.value, &key.kind, entry.at);
             }
         }
+        while let Some(found) = self.strays.iter().position(|(owner, _)| *owner == depth) {
+            let (_, mut entry) = self.strays.remove(found);
+            if let Some(key) = shape.key(&entry.key) {
+                self.value(&mut entry.value, &key.kind, entry.at);
+            }
+            entries.push(entry);
+        }
+        self.above.pop();
+        self.lacks(entries, shape, at, unknown);
+    }
+
+    /// Moves keys of other mappings to where they belong, and reports those that are keys of none. Returns where the latter
+    /// are among the problems.
+    fn misplaced(&mut self, entries: &mut Vec<Entry>, shape: &'static Shape) -> Vec<usize> {
+        let mut unknown = Vec::new();
+        let mut at = 0;
+        while let Some(entry) = entries.get(at) {
+            if entry.key.is_empty() || shape.key(&entry.key).is_some() {
+                at += 1;
+                continue;
+            }
+            if let Some((name, inner)) = repair::below(entry, entries, shape) {
+                let message =
+                    format!("`{}` is a key of {} and stands among those of {}", entry.key, inner.name, shape.name);
+                self.problem(code::UNKNOWN_KEY, entry.at, message).help = Some(format!("put it below `{name}`"));
+                let entry = entries.remove(at);
+                repair::put_below(entries, name, entry);
+            } else if let Some(depth) = self.outward(entry) {
+                let entry = entries.remove(at);
+                self.stray(depth, entry, &format!("those of {}", shape.name));
+            } else {
+                let names = shape.keys.iter().map(|k| k.name);
+                let problem = repair::unknown(entry, shape, self.source).nearest(&entry.key, names);
+                unknown.push(self.problems.len());
+                self.problems.push(problem);
+                at += 1;
+            }
+        }
+        unknown
+    }
+
+    /// What a mapping lacks. `unknown` are the problems of keys that nobody knows: one of them may be what is missing.
+    fn lacks(&mut self, entries: &[Entry], shape: &'static Shape, at: Span, unknown: Vec<usize>) {
         let given = |name: &str| entries.iter().any(|e| e.key == name && !e.value.is_null());
-        let mut missing = Vec::new();
-        for key in shape.keys.iter().filter(|k| k.required && !given(k.name)) {
-            missing.push((key.name, key.kind.expected()));
-        }
+        let missing: Vec<_> = shape.keys.iter().filter(|k| k.required && !given(k.name)).collect();
         let chosen: Vec<_> = entries.iter().filter(|e| shape.one_of.contains(&&*e.key) && !e.value.is_null()).collect();
-        let choice = match chosen.as_slice() {
-            _ if shape.one_of.is_empty() => None,
-            [] => Some((at, format!("{} needs one of `{}`", shape.name, shape.one_of.join("`, `")))),
-            [_] => None,
-            [first, second, ..] => {
-                Some((second.at, format!("`{}` and `{}` exclude each other", first.key, second.key)))
+        let undecided = !shape.one_of.is_empty() && chosen.is_empty();
+        if let ([problem], 1) = (unknown.as_slice(), missing.len() + usize::from(undecided)) {
+            let wanted: Vec<&str> =
+                if undecided { shape.one_of.to_vec() } else { missing.iter().map(|k| k.name).collect() };
+            if let Some(problem) = self.problems.get_mut(*problem) {
+                let what = if wanted.len() == 1 { "" } else { "one of " };
+                problem.expected = Some(format!("{what}`{}`, which is missing", wanted.join("`, `")));
             }
-        };
-        if let Some((span, message)) = choice {
-            self.problem(code::EXCLUSIVE, span, message);
+            return;
+        }
+        match chosen.as_slice() {
+            [] if undecided => {
+                let message = format!("{} needs one of `{}`", shape.name, shape.one_of.join("`, `"));
+                let empty = entries.iter().find(|e| shape.one_of.contains(&&*e.key));
+                match empty {
+                    Some(empty) => self.problem(code::EXCLUSIVE, empty.at, format!("`{}` has no value", empty.key)),
+                    None => self.problem(code::EXCLUSIVE, at, message),
+                };
+            }
+            [first, second, ..] => {
+                let message = format!("`{}` and `{}` exclude each other", first.key, second.key);
+                let help = format!("keep one of them; {} has one of `{}`", shape.name, shape.one_of.join("`, `"));
+                self.problem(code::EXCLUSIVE, second.at, message).help = Some(help);
+            }
+            _ => {}
         }
         // Missing keys are told where the mapping's own key stands; where it would begin they would look like part of it.
-        for (name, expected) in missing {
-            self.problem(code::MISSING_KEY, at, format!("{} needs the key `{name}`", shape.name)).expected =
-                Some(expected);
+        for key in missing {
+            let empty = entries.iter().find(|e| e.key == key.name);
+            let (span, message) = match empty {
+                Some(empty) => (empty.at, format!("`{}` has no value, and {} needs one", key.name, shape.name)),
+                None => (at, format!("{} needs the key `{}`", shape.name, key.name)),
+            };
+            self.problem(code::MISSING_KEY, span, message).expected = Some(key.kind.expected());
         }
     }
 
     /// A type, or a mapping of one type to its meaning or expression.
-    fn typed(&mut self, node: &mut Node, kind: &Kind) {
+    fn typed(&mut self, node: &mut Node, kind: &Kind, at: Span) {
         let field = matches!(kind, Kind::Field);
         let (name, span) = match &mut node.value {
             Value::Scalar(scalar) => (scalar.text.clone(), node.span),
             Value::Map(entries) => {
-                let [entry] = entries.as_mut_slice() else { return self.wrong(node, kind) };
+                if let Some(help) = long_type(entries) {
+                    self.wrong(node, kind, at);
+                    if let Some(problem) = self.problems.last_mut() {
+                        problem.help = Some(help);
+                    }
+                    return;
+                }
+                let [entry] = entries.as_mut_slice() else { return self.wrong(node, kind, at) };
                 self.value(&mut entry.value, if field { &Kind::Expression } else { &Kind::Text }, entry.at);
                 (entry.key.clone(), entry.at)
             }
-            _ => return self.wrong(node, kind),
+            _ => return self.wrong(node, kind, at),
         };
         match value::kind(&name) {
             Some((None, _)) if !field => {
-                self.problem(code::WRONG_KIND, span, "a column needs a type; `any` is for fields of messages");
+                self.problem(code::WRONG_KIND, span, "a column needs a type; `any` is for fields of messages").help =
+                    Some("`json` holds any value".into());
             }
             Some(_) => {}
             None => {
                 let problem = Diagnostic::new(code::WRONG_KIND, self.source, span, format!("unknown type `{name}`"));
                 let names = value::TYPES.iter().map(|(n, _)| *n).chain(field.then_some("any"));
-                self.problems.push(problem.nearest(name.trim_end_matches('!'), names));
+                let bare = name.trim_end_matches(['!', '?']);
+                let required = if name.ends_with('!') { "!" } else { "" };
+                self.problems.push(match (value::meant_type(bare), value::kind(bare)) {
+                    (_, Some(_)) if name.ends_with('?') => {
+                        problem.help(format!("without `!` it may be missing: `{bare}`")).write(bare)
+                    }
+                    (Some(meant), _) => {
+                        problem.help(format!("did you mean `{meant}{required}`?")).write(format!("{meant}{required}"))
+                    }
+                    _ => match nearest(bare, names.clone()) {
+                        Some(near) => {
+                            problem.help(format!("did you mean `{near}`?")).write(format!("{near}{required}"))
+                        }
+                        None => problem.nearest(bare, names),
+                    },
+                });
             }
         }
     }
 
-    fn leaf(&mut self, node: &mut Node, kind: &Kind) {
-        let Some(text) = node.text().map(str::to_owned) else { return self.wrong(node, kind) };
+    fn leaf(&mut self, node: &mut Node, kind: &Kind, at: Span) {
+        let Some(text) = node.text().map(str::to_owned) else { return self.wrong(node, kind, at) };
         let fits = match kind {
             Kind::Name | Kind::DelayName => {
                 let keep: &[&str] = if matches!(kind, Kind::DelayName) { &["delay"] } else { &[] };
@@ -195,8 +332,8 @@ impl Form<'_> {
             Kind::Bool => matches!(&*text, "true" | "false"),
             Kind::Integer(least) => text.parse().is_ok_and(|n: u64| n >= *least && i32::try_from(n).is_ok()),
             Kind::Number => text.parse().is_ok_and(|n: f64| n.is_finite() && n > 0.0),
-            Kind::Duration => value::duration(&text).is_some(),
-            Kind::Size => value::size(&text).is_some(),
+            Kind::Duration(least) => value::duration(&text).is_some_and(|d| d.as_millis() >= u128::from(*least)),
+            Kind::Size(least) => value::size(&text).is_some_and(|bytes| bytes >= *least),
             // The words of other programs' settings come in capitals from the environment.
             Kind::Choice(words) => match words.iter().find(|word| word.eq_ignore_ascii_case(&text)) {
                 Some(word) => {
@@ -221,13 +358,25 @@ impl Form<'_> {
             return;
         }
         let shown = node.shown();
-        let problem = Diagnostic::new(code::WRONG_KIND, self.source, node.span, format!("{shown} does not fit here"))
+        let span = repair::place(node, at, self.source);
+        let problem = Diagnostic::new(code::WRONG_KIND, self.source, span, format!("{shown} does not fit here"))
             .expected(kind.expected());
-        self.problems.push(match kind {
-            Kind::Choice(words) => {
-                Diagnostic { help: problem.clone().nearest(&text, words.iter().copied()).help, ..problem }
-            }
-            _ => problem,
+        let hidden = matches!(&node.value, Value::Scalar(Scalar { origin: Origin::Whole(_) | Origin::Part, .. }));
+        let meant = match kind {
+            _ if hidden => None,
+            Kind::Choice(words) => nearest(&text, words.iter().copied()).map(str::to_owned),
+            Kind::Bool => value::meant_bool(&text).map(str::to_owned),
+            Kind::Duration(_) => value::meant_duration(&text),
+            Kind::Size(_) => value::meant_size(&text),
+            Kind::Integer(_) => value::meant_integer(&text),
+            _ => None,
+        };
+        let zero = matches!(kind, Kind::Duration(1..) | Kind::Size(1..)) && text.trim_start().starts_with('0');
+        let problem = if zero { problem.help("it must be more than nothing") } else { problem };
+        self.problems.push(match (meant, kind) {
+            (Some(meant), Kind::Choice(_)) => problem.help(format!("did you mean `{meant}`?")).write(meant),
+            (Some(meant), _) => problem.write(meant),
+            (None, _) => problem,
         });
     }
 
@@ -238,6 +387,21 @@ impl Form<'_> {
         problem.help = error.hint;
         self.problems.push(problem);
     }
+}
+
+/// The names of shapes as things: `a connection` are connections.
+fn plural(shape: &Shape) -> String {
+    let name = shape.name.split_once(' ').map_or(shape.name, |(_, name)| name);
+    format!("{name}s")
+}
+
+/// What to write for `{type: string, required: true}`, as other systems have it.
+fn long_type(entries: &[Entry]) -> Option<String> {
+    let text = |key: &str| entries.iter().find(|e| e.key == key).and_then(|e| e.value.text());
+    let kind = text("type")?;
+    let flag = |key: &str, value: &str| text(key) == Some(value);
+    let required = flag("required", "true") || flag("nullable", "false") || flag("optional", "false");
+    Some(format!("write `{kind}{}`", if required && !kind.ends_with('!') { "!" } else { "" }))
 }
 
 /// Whether an expression can say `name` without quotes.

@@ -4,11 +4,11 @@
 //! what was probably meant. All problems of a file are reported at once, in the order of their positions. A value that came from
 //! the environment is never shown, only the name of its variable.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::render::{render, to_json};
 use super::source::{Source, Span};
 
 macro_rules! codes {
@@ -51,9 +51,11 @@ codes! {
     DUPLICATE_NAME = "E0209", "Two things with one name.";
     AUTH = "E0210", "An authentication that is only half there.";
     TIMING = "E0211", "Time limits that contradict each other.";
+    ADDRESS = "E0212", "An address, a host or a path that cannot be reached as it is written.";
+    SETTING = "E0213", "A setting or a header that the client does not take.";
     GROUPS = "E0301", "Column groups that overlap, or do not cover the table.";
     KEY_COLUMN = "E0302", "A column that cannot be a key, a partition or kept.";
-    PARENT = "E0303", "Tables that are parents of each other.";
+    PARENT = "E0303", "A parent that does not keep its rows in front of the table's.";
     INSERT_MODE = "E0304", "Column groups or kept columns of a table that never updates a row.";
     SAME_PLACE = "E0305", "Two tables, topics or groups in one place.";
     TWO_FLOWS = "E0401", "Two flows feed one table.";
@@ -67,12 +69,17 @@ codes! {
     DEDUP_TABLE = "E0409", "A dedup that cannot be read back from its table.";
     RETRY = "E0410", "A retry policy that is missing or cannot work.";
     EXACTLY_ONCE = "E0411", "A flow that cannot be one transaction.";
+    DISAGREEMENT = "E0412", "Two blocks that disagree on the type of a column.";
+    UNREAD_LABEL = "E0413", "A label of a route that nobody reads.";
+    SEVERAL_LOGS = "E0414", "A flow whose topics are in several logs.";
+    SPOOL = "E0415", "A connection that is a spool and cannot be one.";
+    SIMULATION = "E0501", "A simulation that cannot be run as it is written.";
     TEST = "E0601", "A test that cannot be run as it is written.";
-    NO_OUTPUT = "W0505", "A flow that writes nothing.";
     UNUSED = "W0501", "Something declared that nothing uses.";
     FILES_AND_TABLES = "W0502", "A flow that moves files and feeds tables.";
     SPLIT_SPOOL = "W0503", "A local spool that several flows share.";
     SELF_LOOP = "W0504", "A flow that writes the topic it reads.";
+    NO_OUTPUT = "W0505", "A flow that writes nothing.";
 }
 
 /// How bad it is.
@@ -93,8 +100,10 @@ pub struct Position {
     pub line: usize,
     /// The column in characters, from 1.
     pub column: usize,
-    /// How many characters it covers.
-    pub length: usize,
+    /// The line in which it ends.
+    pub end_line: usize,
+    /// The column behind its last character.
+    pub end_column: usize,
 }
 
 /// One problem.
@@ -112,15 +121,18 @@ pub struct Diagnostic {
     pub expected: Option<String>,
     /// What to do.
     pub help: Option<String>,
+    /// What to write in place of what the position covers, where that mends it.
+    pub suggestion: Option<String>,
 }
 
 impl Diagnostic {
     /// A problem at a span of a source.
     pub fn new(code: &'static str, source: &Source, span: Span, message: impl Into<String>) -> Self {
         let (line, column) = source.position(span.start);
+        let (end_line, end_column) = source.end(span);
         let severity = if code.starts_with('W') { Severity::Warning } else { Severity::Error };
-        let position = Position { file: source.name.clone(), line, column, length: source.length(span) };
-        Diagnostic { code, severity, message: message.into(), position, expected: None, help: None }
+        let position = Position { file: source.name.clone(), line, column, end_line, end_column };
+        Diagnostic { code, severity, message: message.into(), position, expected: None, help: None, suggestion: None }
     }
 
     /// Adds what would be right.
@@ -137,12 +149,21 @@ impl Diagnostic {
         self
     }
 
+    /// Adds what to write instead, and says so unless there is a help already.
+    #[must_use]
+    pub fn write(mut self, text: impl Into<String>) -> Self {
+        let text = text.into();
+        self.help = self.help.or_else(|| Some(format!("write `{text}`")));
+        self.suggestion = Some(text);
+        self
+    }
+
     /// Adds the nearest of the names that would be right, or all of them where none is near and they are few.
     #[must_use]
     pub fn nearest<'a>(self, given: &str, names: impl IntoIterator<Item = &'a str>) -> Self {
         let names: Vec<&str> = names.into_iter().collect();
         if let Some(name) = nearest(given, names.iter().copied()) {
-            return self.help(format!("did you mean `{name}`?"));
+            return self.help(format!("did you mean `{name}`?")).write(name);
         }
         match names.len() {
             0 => self,
@@ -193,50 +214,25 @@ impl std::fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// Shows problems with the lines they are in.
-pub fn render(diagnostics: &[Diagnostic], sources: &[Source]) -> String {
-    let mut out = String::new();
-    for diagnostic in diagnostics {
-        let Position { file, line, column, length } = &diagnostic.position;
-        let word = if diagnostic.severity == Severity::Error { "error" } else { "warning" };
-        let number = line.to_string();
-        let margin = " ".repeat(number.len());
-        // Writing to a string cannot fail.
-        let _ = writeln!(out, "{word}[{}]: {}", diagnostic.code, diagnostic.message);
-        let _ = writeln!(out, "{margin}--> {file}:{line}:{column}");
-        let text = sources.iter().find(|s| s.name == *file).map_or("", |s| s.line(*line));
-        if !text.trim().is_empty() {
-            let indent: String = text.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-            let _ = writeln!(out, "{margin} |\n{number} | {text}\n{margin} | {indent}{}", "^".repeat(*length));
-        }
-        if let Some(expected) = &diagnostic.expected {
-            let _ = writeln!(out, "{margin} = expected: {expected}");
-        }
-        if let Some(help) = &diagnostic.help {
-            let _ = writeln!(out, "{margin} = help: {help}");
-        }
-        out.push('\n');
-    }
-    out
-}
-
-fn to_json(diagnostic: &Diagnostic) -> Value {
-    let Position { file, line, column, length } = &diagnostic.position;
-    json!({
-        "code": diagnostic.code,
-        "severity": if diagnostic.severity == Severity::Error { "error" } else { "warning" },
-        "message": diagnostic.message,
-        "file": file.as_ref(), "line": line, "column": column, "length": length,
-        "expected": diagnostic.expected,
-        "help": diagnostic.help,
-    })
-}
-
-/// The name that `given` was probably meant to be: at most a third of it wrong.
+/// The name that `given` was probably meant to be: another number of it, or at most a third of it wrong.
 pub fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (given.chars().count() / 3).max(1);
-    let scored = names.into_iter().map(|name| (distance(&given.to_lowercase(), &name.to_lowercase()), name));
+    let given = given.to_lowercase();
+    let scored = names.into_iter().map(|name| {
+        let lower = name.to_lowercase();
+        let same = singular(&given) == singular(&lower) && lower != given;
+        (if same { 0 } else { distance(&given, &lower) }, name)
+    });
     scored.filter(|(d, _)| *d <= limit).min_by_key(|(d, _)| *d).map(|(_, name)| name)
+}
+
+/// A word without what makes a plural of it.
+fn singular(word: &str) -> String {
+    match word {
+        _ if word.len() > 4 && word.ends_with("ies") => format!("{}y", &word[..word.len() - 3]),
+        _ if word.len() > 3 && word.ends_with('s') && !word.ends_with("ss") => word[..word.len() - 1].to_owned(),
+        _ => word.to_owned(),
+    }
 }
 
 /// How many letters must be added, dropped, changed or swapped with the next.
@@ -268,6 +264,7 @@ mod tests {
             ("tpoic", Some("topic")),
             ("topics", Some("topic")),
             ("Group", Some("group")),
+            ("retry_policies", Some("retry_policy")),
             ("x", None),
             ("retries", None),
         ] {
@@ -276,19 +273,9 @@ mod tests {
     }
 
     #[test]
-    fn renders_like_a_compiler() {
-        let source = Source::new("a.yaml", "flows:\n  one: {tpoic: x}\n");
-        let problem = Diagnostic::new(code::UNKNOWN_KEY, &source, Span { start: 15, end: 20 }, "unknown key `tpoic`");
-        let all = Diagnostics::new(vec![problem.nearest("tpoic", ["topic"])], vec![source]);
-        let expected = "error[E0101]: unknown key `tpoic`\n --> a.yaml:2:9\n  |\n2 |   one: {tpoic: x}\n  |         ^^^^^\n  \
-                        = help: did you mean `topic`?\n\n";
-        assert_eq!(all.render(), expected);
-        assert_eq!(all.to_json()[0]["line"], 2);
-    }
-
-    #[test]
     fn codes_are_unique() {
         let mut codes: Vec<_> = CODES.iter().map(|(c, _)| c).collect();
+        codes.sort_unstable();
         codes.dedup();
         assert_eq!(codes.len(), CODES.len());
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::diagnostic::{Diagnostic, code};
+use super::diagnostic::{Diagnostic, code, nearest};
 use super::node::{Node, Origin, Scalar, Value};
 use super::source::{Source, Span};
 
@@ -95,58 +95,106 @@ fn unquote(value: &str) -> Option<String> {
 
 /// Puts values into all texts of a tree.
 pub fn interpolate(node: &mut Node, environment: &Environment, source: &Source, problems: &mut Vec<Diagnostic>) {
-    let replaced = match &mut node.value {
+    let scalar = match &mut node.value {
         Value::Null | Value::Unset => return,
         Value::List(items) => return items.iter_mut().for_each(|n| interpolate(n, environment, source, problems)),
         Value::Map(entries) => {
             return entries.iter_mut().for_each(|e| interpolate(&mut e.value, environment, source, problems));
         }
         Value::Scalar(scalar) if !scalar.text.contains("${") => return,
-        Value::Scalar(scalar) => expand(&scalar.text, environment, 0),
+        Value::Scalar(scalar) => scalar,
     };
-    match replaced {
-        Ok(Expanded { text, whole: Some(_), .. }) if text.is_empty() => node.value = Value::Null,
-        Ok(Expanded { text, whole, used }) => {
+    let mut failures = Vec::new();
+    let expanded = expand(&scalar.text, environment, 0, &mut failures);
+    if !failures.is_empty() {
+        for failure in failures {
+            let span = node.locate(source, failure.offset, failure.length);
+            problems.push(failure.problem(source, span, environment));
+        }
+        node.value = Value::Unset;
+        return;
+    }
+    let Expanded { text, whole, used, given } = expanded;
+    node.value = match whole {
+        Some(_) if text.is_empty() => Value::Null,
+        whole => {
+            let written = (used && whole.is_none()).then(|| scalar.text.as_str().into());
             let origin = match whole {
-                Some(name) => Origin::Whole(name),
+                Some(name) if given => Origin::Whole(name),
+                Some(name) => Origin::Default(name),
                 None if used => Origin::Part,
                 None => Origin::Written,
             };
-            node.value = Value::Scalar(Scalar { text, origin, plain: true });
+            Value::Scalar(Scalar { text, origin, plain: true, written })
         }
-        Err(Failure { offset, length, name: Some(name) }) => {
-            let message = format!("the variable `{name}` is not set");
-            let problem = Diagnostic::new(code::UNSET, source, node.locate(source, offset, length), message)
-                .help(format!("set it in the environment or the settings file, or give a default: `${{{name}:-...}}`"));
-            problems.push(problem);
-            node.value = Value::Unset;
-        }
-        Err(Failure { offset, length, name: None }) => {
-            let message = "`${` without a name and a closing brace";
-            let problem = Diagnostic::new(code::INTERPOLATION, source, node.locate(source, offset, length), message)
-                .expected("`${NAME}` or `${NAME:-default}`; a literal `${` is written `$${`");
-            problems.push(problem);
-            node.value = Value::Unset;
-        }
-    }
+    };
 }
 
 struct Expanded {
     text: String,
     /// The variable's name if the text was one whole `${...}`.
     whole: Option<String>,
+    /// Whether a variable, set or not, stands in it.
     used: bool,
+    /// Whether a part of it came from the environment.
+    given: bool,
 }
 
+/// What is wrong with a `${...}`.
 struct Failure {
     offset: usize,
     length: usize,
-    /// The variable that is not set; none: the syntax is wrong.
-    name: Option<String>,
+    what: Wrong,
 }
 
-fn expand(text: &str, environment: &Environment, depth: usize) -> Result<Expanded, Failure> {
-    let mut out = Expanded { text: String::new(), whole: None, used: false };
+enum Wrong {
+    /// The variable of this name is not set.
+    Unset(String),
+    /// It is never closed, or nested too deep.
+    Open,
+    /// What stands between the braces is no name.
+    NoName(String),
+}
+
+impl Failure {
+    fn problem(&self, source: &Source, span: Span, environment: &Environment) -> Diagnostic {
+        const FORM: &str = "`${NAME}` or `${NAME:-default}`; a literal `${` is written `$${`";
+        match &self.what {
+            Wrong::Unset(name) => {
+                let message = format!("the variable `{name}` is not set");
+                let near = nearest(name, environment.names().filter(|n| environment.get(n).is_some()));
+                let help = match near {
+                    Some(near) => format!("did you mean `{near}`, which is set?"),
+                    None => {
+                        format!("set it in the environment or the settings file, or give a default: `${{{name}:-...}}`")
+                    }
+                };
+                Diagnostic::new(code::UNSET, source, span, message).help(help)
+            }
+            Wrong::Open => {
+                let message = "`${` without a name and a closing brace";
+                Diagnostic::new(code::INTERPOLATION, source, span, message).expected(FORM)
+            }
+            Wrong::NoName(inner) => {
+                let message = format!("`{inner}` is no name of a variable of the environment");
+                let problem = Diagnostic::new(code::INTERPOLATION, source, span, message).expected(FORM);
+                let name: String = inner.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+                let rest = inner.get(name.len()..).unwrap_or("");
+                match rest.chars().next() {
+                    Some('.') => problem.help(format!("a template says `{{{inner}}}`, an expression says `{inner}`")),
+                    Some(':' | '-' | '=' | '?') if is_name(&name) => {
+                        let default = rest.trim_start_matches([':', '-', '=', '?']);
+                        problem.help(format!("write `${{{name}:-{default}}}`"))
+                    }
+                    _ => problem,
+                }
+            }
+        }
+    }
+}
+
+fn expand(text: &str, environment: &Environment, depth: usize, failures: &mut Vec<Failure>) -> Expanded {
+    let mut out = Expanded { text: String::new(), whole: None, used: false, given: false };
     let mut rest = text;
     while let Some(at) = rest.find("${") {
         let (before, tail) = rest.split_at(at);
@@ -158,22 +206,32 @@ fn expand(text: &str, environment: &Environment, depth: usize) -> Result<Expande
         }
         out.text += before;
         let offset = text.len() - tail.len();
-        let bad = Failure { offset, length: 2, name: None };
-        let Some(end) = closing(tail).filter(|_| depth < MAX_NESTING) else { return Err(bad) };
+        let Some(end) = closing(tail).filter(|_| depth < MAX_NESTING) else {
+            failures.push(Failure { offset, length: 2, what: Wrong::Open });
+            return out;
+        };
         let inner = tail.get(2..end).unwrap_or("");
         let (name, default) = inner.split_once(":-").map_or((inner, None), |(name, default)| (name, Some(default)));
-        if !is_name(name) {
-            return Err(bad);
-        }
         out.used = true;
         match (environment.get(name), default) {
-            (Some(value), _) => out.text += value,
-            (None, Some(default)) => {
-                out.text += &expand(default, environment, depth + 1)
-                    .map_err(|f| Failure { offset: offset + 2 + name.len() + 2 + f.offset, ..f })?
-                    .text;
+            _ if name.is_empty() => failures.push(Failure { offset, length: end + 1, what: Wrong::Open }),
+            _ if !is_name(name) => {
+                failures.push(Failure { offset, length: end + 1, what: Wrong::NoName(inner.to_owned()) });
             }
-            (None, None) => return Err(Failure { offset, length: end + 1, name: Some(name.into()) }),
+            (Some(value), _) => {
+                out.text += value;
+                out.given = true;
+            }
+            (None, Some(default)) => {
+                let first = failures.len();
+                let inner = expand(default, environment, depth + 1, failures);
+                for failure in failures.iter_mut().skip(first) {
+                    failure.offset += offset + 2 + name.len() + 2;
+                }
+                out.text += &inner.text;
+                out.given |= inner.given;
+            }
+            (None, None) => failures.push(Failure { offset, length: end + 1, what: Wrong::Unset(name.into()) }),
         }
         rest = tail.get(end + 1..).unwrap_or("");
         if offset == 0 && rest.is_empty() {
@@ -181,7 +239,7 @@ fn expand(text: &str, environment: &Environment, depth: usize) -> Result<Expande
         }
     }
     out.text += rest;
-    Ok(out)
+    out
 }
 
 /// The offset of the brace that closes the first one; braces within are counted.
@@ -219,8 +277,24 @@ mod tests {
             ("${}", None),
         ];
         for (text, expected) in cases {
-            assert_eq!(expand(text, &environment, 0).ok().map(|e| e.text).as_deref(), expected, "{text}");
+            let mut failures = Vec::new();
+            let expanded = expand(text, &environment, 0, &mut failures).text;
+            assert_eq!(failures.is_empty().then_some(expanded.as_str()), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn every_failure_of_a_text_is_found() {
+        let text = "${A} ${B:-${C}} ${D-x} ${event.id}";
+        let mut failures = Vec::new();
+        expand(text, &Environment::default(), 0, &mut failures);
+        let found: Vec<_> = failures.iter().map(|f| text.get(f.offset..f.offset + f.length).unwrap_or("")).collect();
+        assert_eq!(found, ["${A}", "${C}", "${D-x}", "${event.id}"]);
+        let source = Source::new("a", text);
+        let help = |at: usize| failures[at].problem(&source, Span::at(0), &[("AA", "1")].into_iter().collect()).help;
+        assert_eq!(help(0).as_deref(), Some("did you mean `AA`, which is set?"));
+        assert_eq!(help(2).as_deref(), Some("write `${D:-x}`"));
+        assert_eq!(help(3).as_deref(), Some("a template says `{event.id}`, an expression says `event.id`"));
     }
 
     #[test]

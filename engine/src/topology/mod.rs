@@ -10,8 +10,8 @@
 //!
 //! let text = "topology: t\nlanguage: 1\nflows: {a: {sorce: {}}}\n";
 //! let problems = load_str("t.yaml", text, &Environment::default(), "data").unwrap_err();
-//! assert_eq!(problems.items[0].message, "a flow needs the key `source`");
-//! assert_eq!(problems.items[2].help.as_deref(), Some("did you mean `source`?"));
+//! assert_eq!(problems.items[0].message, "unknown key `sorce` in a flow");
+//! assert_eq!(problems.items[0].help.as_deref(), Some("did you mean `source`?"));
 //! ```
 
 // A problem is a large value, and ends the loading: it is returned once for a file, so its size costs nothing.
@@ -24,20 +24,27 @@ use crate::plan::{self, Plan};
 mod conform;
 mod diagnostic;
 mod env;
+mod file;
 pub mod language;
 pub mod node;
+mod place;
 pub mod reader;
+mod render;
+mod repair;
 pub mod schema;
 pub mod shape;
 mod source;
 pub mod value;
 mod vars;
+mod yaml;
 
 #[cfg(test)]
 mod tests;
 
-pub use diagnostic::{CODES, Diagnostic, Diagnostics, Position, Severity, code, nearest, render};
+pub use diagnostic::{CODES, Diagnostic, Diagnostics, Position, Severity, code, nearest};
 pub use env::Environment;
+pub use file::read;
+pub use render::render;
 pub use source::{Source, Span};
 
 /// A topology that can start.
@@ -51,18 +58,17 @@ pub struct Loaded {
 
 /// Loads a topology with the settings file beside it (`<stem>.env`, if there is one). `data` is what `{data}` means.
 pub fn load(path: &Path, environment: &Environment, data: &Path) -> Result<Loaded, Diagnostics> {
-    let name = path.display().to_string();
-    let text = read(path).map_err(|problem| Diagnostics::new(vec![problem], Vec::new()))?;
+    let source = read(path)?;
     let mut problems = Vec::new();
     let settings_path = path.with_extension("env");
     let mut settings = None;
     if settings_path.is_file() {
         match read(&settings_path) {
-            Ok(text) => settings = Some(Source::new(settings_path.display().to_string(), text)),
-            Err(problem) => problems.push(problem),
+            Ok(source) => settings = Some(source),
+            Err(broken) => problems.extend(broken.items),
         }
     }
-    load_sources(Source::new(name, text), settings, environment, &data.display().to_string(), problems)
+    load_sources(source, settings, environment, &data.display().to_string(), problems)
 }
 
 /// Loads a topology from a text, without a settings file. `name` stands for its path.
@@ -77,18 +83,29 @@ pub struct Head {
     pub name: String,
     /// The file of the simulation that it names.
     pub simulation: Option<std::path::PathBuf>,
+    /// Where it names it.
+    pub simulation_at: Option<Span>,
+    /// Whether it says of itself that it is a topology.
+    pub is_topology: bool,
+    /// Whether it is a file of tests.
+    pub is_suite: bool,
+    /// Whether it is a simulation.
+    pub is_simulation: bool,
 }
 
 /// The head of a topology, found without checking the rest: what a simulation provides is known before its topology is
 /// loaded.
 pub fn head_of(path: &Path) -> Result<Head, Diagnostics> {
-    let failed = |problem| Diagnostics::new(vec![problem], Vec::new());
-    let source = Source::new(path.display().to_string(), read(path).map_err(failed)?);
+    let source = read(path)?;
     let tree = node::parse(&source, &mut Vec::new()).map_err(|p| Diagnostics::new(vec![p], vec![source.clone()]))?;
     let text = |key| tree.get(key).and_then(node::Node::text);
     // A name that is no name, and could lead out of a folder, is refused when the topology is checked.
     let plain = |c: char| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' };
     Ok(Head {
+        is_topology: tree.entries().iter().any(|e| matches!(e.key.as_str(), "topology" | "flows")),
+        is_suite: tree.get("test").is_some() && tree.get("cases").is_some(),
+        is_simulation: tree.get("topology").is_none() && tree.get("flows").is_none() && tree.get("events").is_some(),
+        simulation_at: tree.get("simulation").map(|node| node.span),
         name: text("topology").unwrap_or_default().chars().map(plain).collect(),
         simulation: text("simulation").map(|file| path.parent().unwrap_or(Path::new("")).join(file)),
     })
@@ -107,17 +124,6 @@ pub fn document(source: &Source, shape: &'static shape::Shape, problems: &mut Ve
             None
         }
     }
-}
-
-/// The text of a file, without its byte order mark.
-pub fn read(path: &Path) -> Result<String, Diagnostic> {
-    let source = Source::new(path.display().to_string(), "");
-    let failed = |why: String| {
-        Diagnostic::new(code::FILE, &source, Span::at(0), format!("cannot read {}: {why}", path.display()))
-    };
-    let bytes = std::fs::read(path).map_err(|e| failed(e.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|e| failed(e.to_string()))?;
-    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 fn load_sources(

@@ -10,6 +10,7 @@ use serde_saphyr::granit_parser::{Event, Options, Parser, ScalarStyle};
 
 use super::diagnostic::{Diagnostic, code};
 use super::source::{Source, Span};
+use super::{place, yaml};
 
 /// The most nodes of one file, aliases resolved.
 const MAX_NODES: usize = 200_000;
@@ -51,6 +52,8 @@ pub struct Scalar {
     pub origin: Origin,
     /// Whether it stands without quotes: then it may be read as a number or a boolean.
     pub plain: bool,
+    /// What stands in the file, where a part of the text came from the environment.
+    pub written: Option<Box<str>>,
 }
 
 /// Where a text came from.
@@ -62,6 +65,8 @@ pub enum Origin {
     Part,
     /// All of it came from the environment, through the variable of this name.
     Whole(String),
+    /// The variable of this name is not set, and all of the text is its default, which stands in the file.
+    Default(String),
 }
 
 /// A key and its value.
@@ -124,27 +129,27 @@ impl Node {
             Value::Map(_) => "a mapping".into(),
             Value::Scalar(Scalar { origin: Origin::Whole(name), .. }) => format!("the value of `{name}`"),
             Value::Scalar(Scalar { origin: Origin::Part, .. }) => "a value of the environment".into(),
+            Value::Scalar(Scalar { text, origin: Origin::Default(name), .. }) => {
+                format!("`{}`, the default of `{name}`,", text.chars().take(60).collect::<String>())
+            }
             Value::Scalar(Scalar { text, .. }) => format!("`{}`", text.chars().take(60).collect::<String>()),
         }
     }
 
-    /// Where a byte of the text of a scalar stands in the file. Quotes, escapes, indents and folds lie between the two; they are
-    /// bridged by matching the characters that are not blank. What came from the environment stands where its `${` stands.
+    /// Where a part of the text of a scalar stands in the file. What came from the environment stands where its `${` stands.
     pub fn locate(&self, source: &Source, offset: usize, length: usize) -> Span {
         let raw = source.text.get(self.span.start..self.span.end).unwrap_or("");
-        let Value::Scalar(Scalar { text, origin: Origin::Written, .. }) = &self.value else { return self.span };
-        let header = if raw.starts_with(['|', '>']) { raw.find('\n').unwrap_or(0) } else { 0 };
-        let mut rest = raw.char_indices().skip_while(|(at, _)| *at < header);
-        let mut last = None;
-        for (at, wanted) in text.char_indices().filter(|(_, c)| !c.is_whitespace()) {
-            let Some((found, _)) = rest.find(|(_, c)| *c == wanted) else { break };
-            let start = self.span.start + found;
-            if at >= offset {
-                return Span { start, end: start + length };
-            }
-            last = Some(start + wanted.len_utf8());
-        }
-        last.map_or(self.span, Span::at)
+        let Value::Scalar(scalar) = &self.value else { return self.span };
+        let (text, offset) = match (&scalar.origin, &scalar.written) {
+            (Origin::Written, _) => (scalar.text.as_str(), offset),
+            (Origin::Part, Some(written)) => match place::outside(&scalar.text, written, offset) {
+                Some(offset) => (&**written, offset),
+                None => return self.span,
+            },
+            _ => return self.span,
+        };
+        place::within(raw, text, offset, length)
+            .map_or(self.span, |(start, end)| Span { start: self.span.start + start, end: self.span.start + end })
     }
 
     fn size(&self) -> usize {
@@ -188,7 +193,7 @@ pub fn parse(source: &Source, problems: &mut Vec<Diagnostic>) -> Result<Node, Di
     options.flow_nesting_limit = MAX_DEPTH;
     options.block_nesting_limit = MAX_DEPTH;
     let parser = Parser::new_from_str_with_options(&source.text, options);
-    let mut reading = Reading { source, parser, anchors: HashMap::new(), nodes: 0, problems };
+    let mut reading = Reading { source, parser, anchors: HashMap::new(), nodes: 0, open: Vec::new(), problems };
     let mut document = None;
     while let Some((event, span)) = reading.next()? {
         match event {
@@ -208,6 +213,8 @@ struct Reading<'a> {
     parser: Parser<'a, serde_saphyr::granit_parser::StrInput<'a>>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
+    /// Where the lists and mappings begin that are being read.
+    open: Vec<Span>,
     problems: &'a mut Vec<Diagnostic>,
 }
 
@@ -221,7 +228,7 @@ impl<'a> Reading<'a> {
             }
             Some(Err(error)) => {
                 let at = error.marker().byte_offset().unwrap_or(self.source.text.len());
-                Err(Diagnostic::new(code::YAML, self.source, Span::at(at), format!("not YAML: {}", error.info())))
+                Err(yaml::explain(self.source, at, &error.info(), &self.open))
             }
         }
     }
@@ -241,18 +248,20 @@ impl<'a> Reading<'a> {
                 let value = if plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL") {
                     Value::Null
                 } else {
-                    Value::Scalar(Scalar { text: text.into_owned(), origin: Origin::Written, plain })
+                    Value::Scalar(Scalar { text: text.into_owned(), origin: Origin::Written, plain, written: None })
                 };
                 (Node { span, value }, anchor, tag.is_some())
             }
             Event::SequenceStart(_, anchor, tag) => {
                 let mut items = Vec::new();
+                self.open.push(span);
                 while let Some((event, at)) = self.next()? {
                     if event == Event::SequenceEnd {
                         break;
                     }
                     items.push(self.node(event, at, depth + 1)?);
                 }
+                self.open.pop();
                 (Node { span, value: Value::List(items) }, anchor, tag.is_some())
             }
             Event::MappingStart(_, anchor, tag) => (self.mapping(span, depth)?, anchor, tag.is_some()),
@@ -269,7 +278,7 @@ impl<'a> Reading<'a> {
             other => return Err(self.refuse(span, &format!("unexpected {other:?}"))),
         };
         if tag {
-            return Err(self.refuse(span, "tags (`!name` before a value) are not part of the language"));
+            return Err(yaml::tag(self.source, span));
         }
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
@@ -280,10 +289,16 @@ impl<'a> Reading<'a> {
     fn mapping(&mut self, span: Span, depth: usize) -> Result<Node, Diagnostic> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut merged: Vec<Entry> = Vec::new();
+        self.open.push(span);
         while let Some((event, at)) = self.next()? {
             let key = match event {
                 Event::MappingEnd => break,
                 Event::Scalar(text, _, 0, None) => text.into_owned(),
+                Event::Scalar(_, _, _, Some(_)) => return Err(yaml::tag(self.source, at)),
+                Event::MappingStart(..) => {
+                    let help = "text that begins with `{` needs quotes: `\"{name}...\"`";
+                    return Err(self.refuse(at, "a key must be plain text").help(help));
+                }
                 _ => return Err(self.refuse(at, "a key must be plain text")),
             };
             let Some((event, value_at)) = self.next()? else { break };
@@ -293,11 +308,13 @@ impl<'a> Reading<'a> {
             } else if let Some(first) = entries.iter().find(|e| e.key == key) {
                 let line = self.source.position(first.at.start).0;
                 let message = format!("the key `{key}` stands twice, first in line {line}");
-                self.problems.push(Diagnostic::new(code::DUPLICATE_KEY, self.source, at, message));
+                let problem = Diagnostic::new(code::DUPLICATE_KEY, self.source, at, message);
+                self.problems.push(problem.help("keep one of the two"));
             } else {
                 entries.push(Entry { key, at, value });
             }
         }
+        self.open.pop();
         for entry in merged {
             if !entries.iter().any(|e| e.key == entry.key) {
                 entries.push(entry);
@@ -345,6 +362,11 @@ mod tests {
             ("a: 'foo + bar'", '+'),
             ("a: >-\n   foo\n   + bar\n", '+'),
             ("a: \"f\\\"o + bar\"", '+'),
+            ("a: '''x'' + bar'", '+'),
+            ("a: \"\\u00e9\\n + bar\"", '+'),
+            ("a: \"fo\\\n  o + bar\"", '+'),
+            ("a: |\n   foo\n\n   + bar\n", '+'),
+            ("a: foo\n   + bar\n", '+'),
         ];
         for (text, wanted) in cases {
             let source = Source::new("t", text);

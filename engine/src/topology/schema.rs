@@ -86,9 +86,9 @@ fn kind(of: &Kind, definitions: &mut BTreeMap<String, Value>) -> Value {
         Kind::Bool => json!({"anyOf": [{"type": "boolean"}, variable]}),
         Kind::Integer(least) => json!({"anyOf": [{"type": "integer", "minimum": least}, variable]}),
         Kind::Number => json!({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, variable]}),
-        Kind::Duration => json!({"anyOf": [
+        Kind::Duration(_) => json!({"anyOf": [
             {"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9]+ *(ms|s|m|h|d)?$"}, variable]}),
-        Kind::Size => json!({"anyOf": [
+        Kind::Size(_) => json!({"anyOf": [
             {"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9]+ *(B|KiB|MiB|GiB|TiB)?$"}, variable]}),
         Kind::Expression | Kind::Template => json!({"type": "string", "description": of.expected()}),
         Kind::Choice(words) => json!({"anyOf": [{"enum": words}, variable]}),

@@ -50,10 +50,10 @@ pub enum Kind {
     Integer(u64),
     /// A number above zero.
     Number,
-    /// A duration.
-    Duration,
-    /// A number of bytes.
-    Size,
+    /// A duration that is at least so many milliseconds.
+    Duration(u64),
+    /// A number of bytes that is at least this.
+    Size(u64),
     /// An expression.
     Expression,
     /// A text with expressions in braces.
@@ -128,8 +128,8 @@ impl Kind {
             Kind::Integer(0) => "a whole number".into(),
             Kind::Integer(least) => format!("a whole number of at least {least}"),
             Kind::Number => "a number above zero".into(),
-            Kind::Duration => "a duration such as `250ms`, `30s`, `5m`, `24h`, `7d`, or a number of seconds".into(),
-            Kind::Size => "a size such as `64KiB`, `16MiB`, `1GiB`, or a number of bytes".into(),
+            Kind::Duration(_) => "a duration such as `250ms`, `30s`, `5m`, `24h`, `7d`, or a number of seconds".into(),
+            Kind::Size(_) => "a size such as `64KiB`, `16MiB`, `1GiB`, or a number of bytes".into(),
             Kind::Expression => "an expression".into(),
             Kind::Template => "a template such as `/orders/{event.id}`".into(),
             Kind::Choice(words) => format!("one of `{}`", words.join("`, `")),

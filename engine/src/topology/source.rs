@@ -52,16 +52,26 @@ impl Source {
         (line, column.count() + 1)
     }
 
+    /// The byte offset at which a line, from 1, begins.
+    pub fn start(&self, number: usize) -> usize {
+        self.lines.get(number.saturating_sub(1)).copied().unwrap_or(self.text.len())
+    }
+
     /// The text of a line, from 1, without its end.
     pub fn line(&self, number: usize) -> &str {
-        let start = self.lines.get(number.saturating_sub(1)).copied().unwrap_or(self.text.len());
-        let rest = self.text.get(start..).unwrap_or("");
+        let rest = self.text.get(self.start(number)..).unwrap_or("");
         rest.split('\n').next().unwrap_or("").trim_end_matches('\r')
     }
 
-    /// How many characters of its first line a span covers, at least one.
-    pub fn length(&self, span: Span) -> usize {
-        let text = self.text.get(span.start..span.end.max(span.start)).unwrap_or("");
-        text.split('\n').next().unwrap_or("").trim_end().chars().count().max(1)
+    /// The line and the column behind a span, blanks at its end left out; at least one column behind its beginning.
+    pub fn end(&self, span: Span) -> (usize, usize) {
+        let text = self.text.get(span.start..span.end.max(span.start)).unwrap_or("").trim_end();
+        match text.is_empty() {
+            true => {
+                let (line, column) = self.position(span.start);
+                (line, column + 1)
+            }
+            false => self.position(span.start + text.len()),
+        }
     }
 }

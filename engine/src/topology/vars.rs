@@ -39,10 +39,31 @@ impl Vars {
                 break;
             }
         }
+        let mut told: Vec<String> = Vec::new();
         for entry in &open {
-            let message = format!("the variable `{}` needs itself", entry.key);
-            problems.push(Diagnostic::new(code::VARIABLE_CYCLE, source, entry.at, message));
             vars.values.insert(entry.key.clone(), String::new());
+            // From one to the next that is open, until one comes again: who only leads into a circle is not part of it.
+            let mut way: Vec<String> = vec![entry.key.clone()];
+            let mut node = Some(&entry.value);
+            while let Some(next) =
+                node.and_then(|n| used(n.text()?).find_map(|(_, name)| open.iter().find(|e| e.key == name)))
+            {
+                if way.contains(&next.key) {
+                    way.push(next.key.clone());
+                    break;
+                }
+                way.push(next.key.clone());
+                node = Some(&next.value);
+            }
+            if way.last() == Some(&entry.key) && !told.contains(&entry.key) {
+                let names: Vec<String> = way.iter().map(|name| format!("`{name}`")).collect();
+                let message = format!("the variable `{}` needs itself: {}", entry.key, names.join(" → "));
+                problems.push(
+                    Diagnostic::new(code::VARIABLE_CYCLE, source, entry.at, message)
+                        .help("give one of them a value of its own"),
+                );
+                told.extend(way);
+            }
         }
         vars
     }

@@ -212,7 +212,7 @@ async fn read(args: &Args, environment: &Environment) -> Result<Vec<Topology>, F
         }
     }
     let plans: Vec<&Plan> = read.iter().map(|(plan, _)| &**plan).collect();
-    problems.extend(together::clashes(&plans));
+    problems.extend(together::clashes(&plans).into_iter().map(|clash| clash.message));
     // A name may belong to a file that could not be read.
     let chosen = if problems.is_empty() { choose(&plans, &args.flow) } else { Err(Vec::new()) };
     let chosen = chosen.map_err(|more| {

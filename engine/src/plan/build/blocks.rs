@@ -1,15 +1,17 @@
 //! Blocks: what leaves a flow as rows and as messages.
 
+use connectors::table::Column;
+
 use super::super::{BodyField, ColumnValue, Rows, Send, Status, Trigger};
 use super::Builder;
 use super::flow::Lines;
 use super::scope::{Binding, Scope};
+use super::types::known_kind;
 use crate::expr::Expr;
-
 use crate::topology::language::{ROWS, SEND};
 use crate::topology::node::{Entry, Node};
 use crate::topology::reader::Reader;
-use crate::topology::{Diagnostic, code};
+use crate::topology::{Diagnostic, code, nearest};
 
 impl<'a> Builder<'a> {
     pub(super) fn rows(&mut self, entry: &'a Entry, base: &Scope, lines: &Lines<'a>, flow: &str) -> Option<Rows> {
@@ -50,29 +52,42 @@ impl<'a> Builder<'a> {
             let place = self.place(column.at, format!("{path}.columns.{name}"));
             // A column whose expression is broken is carried all the same; what is broken was reported.
             let Some(value) = expr.or_else(|| Expr::parse("`null`").ok()) else { continue };
-            if value.uses_now() && (spec.key.contains(&index) || spec.partition.contains(&index)) {
-                let message = format!(
-                    "`now` in the {} column `{name}`",
-                    if spec.key.contains(&index) { "key" } else { "partition" }
-                );
+            if let Some(what) =
+                scope.moves(&value).filter(|_| spec.key.contains(&index) || spec.partition.contains(&index))
+            {
+                let place = if spec.key.contains(&index) { "key" } else { "partition" };
+                let message = format!("`{what}`, a time of writing, in the {place} column `{name}`");
                 self.problem(code::NOW, column.value.span, message).help = Some(
                     "a replay would write the row a second time; take a time of the message, such as `source.time`"
                         .into(),
                 );
             }
             self.becomes(&column.value, &value, &scope, declared.map(|c| c.kind));
+            if let Some(kind) = known_kind(value.gist(), &scope) {
+                self.kinds.insert((flow.to_owned(), entry.key.clone(), index), kind);
+            }
             columns.push(ColumnValue { column: index, value, optional, place });
         }
         let (table, spec) = (table?, spec?);
-        let missing = spec
-            .columns
-            .iter()
-            .enumerate()
-            .filter(|(index, column)| !column.nullable && !columns.iter().any(|c| c.column == *index));
+        // A column whose name was misspelt is not missing too.
+        let given: Vec<&str> = reader.entries("columns").iter().map(|c| c.key.trim_end_matches('?')).collect();
+        let misspelt = |name: &str| {
+            let unknown = given.iter().filter(|given| spec.column(given).is_none());
+            unknown.copied().any(|given| nearest(given, spec.columns.iter().map(|c| c.name.as_str())) == Some(name))
+        };
+        let needed = |index: usize, column: &Column| !column.nullable || spec.partition.contains(&index);
+        let missing = spec.columns.iter().enumerate().filter(|(index, column)| {
+            needed(*index, column) && !columns.iter().any(|c| c.column == *index) && !misspelt(&column.name)
+        });
         for (index, column) in missing {
-            let why = if spec.key.contains(&index) { "a column of the key of" } else { "never null in" };
+            let why = match () {
+                () if spec.key.contains(&index) => "a column of the key of",
+                () if spec.partition.contains(&index) => "a partition column of",
+                () => "never null in",
+            };
             let message = format!("the block does not carry `{}`, {why} `{table}`", column.name);
-            self.problem(code::MISSING_COLUMN, reader.place("columns"), message);
+            self.problem(code::MISSING_COLUMN, reader.place("columns"), message).help =
+                Some(format!("add `{}: expression`", column.name));
         }
         let place = self.place(entry.at, path);
         Some(Rows { name: entry.key.as_str().into(), table, trigger, when, columns, place })
@@ -110,17 +125,23 @@ impl<'a> Builder<'a> {
             });
         }
         let (topic_name, topic) = (topic_name?, topic?);
-        for field in topic.message.iter().filter(|f| f.required && !body.iter().any(|b| b.name == f.name)) {
+        // A field whose name was misspelt is not missing too.
+        let known = || topic.message.iter().map(|f| f.name.as_ref());
+        let unknown = reader.entries("body").iter().filter(|e| !known().any(|name| name == e.key));
+        let meant: Vec<&str> = unknown.filter_map(|e| nearest(&e.key, known())).collect();
+        let lacks = |name: &str| !body.iter().any(|b| b.name.as_ref() == name) && !meant.contains(&name);
+        for field in topic.message.iter().filter(|f| f.required && lacks(&f.name)) {
             let message =
                 format!("the body does not carry `{}`, which every message of `{topic_name}` needs", field.name);
-            self.problem(code::MISSING_FIELD, reader.place("body"), message);
+            self.problem(code::MISSING_FIELD, reader.place("body"), message).help =
+                Some(format!("add `{}: expression`", field.name));
         }
         let key = match (key, &topic.key) {
             (Some(key), _) => Some(key),
             (None, None) => None,
             (None, Some(name)) => {
                 let field = body.iter().find(|b| b.name.as_ref() == name).map(|b| b.value.clone());
-                if field.is_none() && topic.message.iter().any(|f| f.name.as_ref() == name && !f.required) {
+                if lacks(name) && topic.message.iter().any(|f| f.name.as_ref() == name && !f.required) {
                     let message = format!("the body does not carry `{name}`, the key of `{topic_name}`");
                     self.problem(code::MISSING_FIELD, reader.place("body"), message).help =
                         Some("or give the key: `key: expression`".into());
@@ -150,6 +171,7 @@ impl<'a> Builder<'a> {
             let all = [Status::Done, Status::Skipped, Status::Retried, Status::Dead];
             statuses.extend(all.into_iter().find(|s| s.as_str() == word).filter(|s| !statuses.contains(s)));
         }
-        (Trigger::Outcomes(statuses), base.clone().with("outcome", Binding::outcome()))
+        let moving = ["at", "duration_ms"].map(|name| vec!["outcome".to_owned(), name.to_owned()]);
+        (Trigger::Outcomes(statuses), base.clone().with("outcome", Binding::outcome()).with_moving(moving))
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use connectors::Category;
 
-use super::super::{Flow, Input, Retry, Source, SourceKind};
+use super::super::{Field, Flow, Input, Retry, Source, SourceKind};
 use super::Builder;
 use super::scope::{Binding, Scope, meant};
 use crate::topology::language::FLOW;
@@ -27,6 +27,8 @@ pub(super) struct Known<'a> {
     /// The stage whose documents it continues; none: the source's.
     pub(super) parent: Option<usize>,
     pub(super) binding: Option<Binding>,
+    /// Paths of what it binds that come from the clock.
+    pub(super) moving: Vec<Vec<String>>,
 }
 
 /// The stages of a flow, for those who ask where a name is.
@@ -60,7 +62,7 @@ impl Lines<'_> {
         let mut next = stage;
         while let Some(known) = next.and_then(|index| self.stages.get(index)) {
             if let Some(binding) = &known.binding {
-                scope = scope.with(known.name, binding.clone());
+                scope = scope.with(known.name, binding.clone()).with_moving(known.moving.iter().cloned());
             }
             next = known.parent;
         }
@@ -68,21 +70,48 @@ impl Lines<'_> {
     }
 }
 
+/// The fields of a message that are computed from the clock when it is read.
+fn moving_fields(base: Scope, message: &[Field]) -> Scope {
+    message.iter().fold(base, |scope, field| {
+        let moves = field.expr.as_ref().is_some_and(|expr| scope.moves(expr).is_some());
+        let path = vec!["event".to_owned(), field.name.to_string()];
+        if moves { scope.with_moving([path]) } else { scope }
+    })
+}
+
+/// What a stage binds that comes from the clock: its value, or the instants that the engine adds to it.
+fn moving_value(known: &Known<'_>, scope: &Scope) -> Option<Vec<String>> {
+    let field = |name: &str| Some(vec![known.name.to_owned(), name.to_owned()]);
+    match known.kind {
+        "enrich" => field("fetched_at"),
+        "download" => field("downloaded_at"),
+        "upload" => field("uploaded_at"),
+        "pick" | "each" => {
+            let expr = known.reader.expr(known.kind)?;
+            scope.moves(&expr).map(|_| vec![known.name.to_owned()])
+        }
+        _ => None,
+    }
+}
+
 impl<'a> Builder<'a> {
     pub(super) fn flow(&mut self, entry: &'a Entry) -> Flow {
         let reader = Reader::of(entry, &FLOW);
         self.reads.clear();
+        self.read_paths.clear();
         let source = self.source_of(&reader, entry);
         let base = Scope::default()
             .with("event", if source.message.is_empty() { Binding::Free } else { Binding::event(&source.message) })
             .with("raw", Binding::Free)
             .with("source", Binding::source());
+        let base = moving_fields(base, &source.message);
         let declared = reader.entries("stages");
         let mut lines = Lines { stages: Vec::new(), names: declared.iter().map(|e| e.key.as_str()).collect() };
         let mut stages = Vec::new();
         for stage in declared {
-            let known = self.know(stage, &lines);
+            let mut known = self.know(stage, &lines);
             let scope = lines.scope(&base, known.parent);
+            known.moving.extend(moving_value(&known, &scope));
             stages.extend(self.stage(&known, &scope, &lines, entry));
             lines.stages.push(known);
         }
@@ -102,6 +131,9 @@ impl<'a> Builder<'a> {
     }
 
     fn unread_stages(&mut self, lines: &Lines<'a>) {
+        if self.broken {
+            return;
+        }
         for known in &lines.stages {
             let effect = match known.kind {
                 "pick" => known.reader.get("missing").is_some(),
@@ -109,9 +141,30 @@ impl<'a> Builder<'a> {
                 "route" | "each" | "download" => false,
                 _ => true,
             };
-            if !effect && !self.broken && !self.reads.contains(known.name) {
+            let read = self.reads.contains(known.name);
+            if !effect && !read {
                 let help = "use its name in an expression or a `from`, or remove it";
                 self.unread(known.name, known.at, help);
+            } else if known.kind == "route" {
+                self.unread_labels(known);
+            }
+        }
+    }
+
+    /// A label that nobody reads is a way that leads nowhere.
+    fn unread_labels(&mut self, known: &Known<'a>) {
+        let whole = self.read_paths.iter().any(|path| matches!(path.as_slice(), [only] if only == known.name));
+        let cases = known.reader.opt_object("route").map_or(&[][..], |route| route.entries("cases"));
+        let mut seen: Vec<&str> = Vec::new();
+        for label in cases.iter().flat_map(|case| case.value.items()) {
+            let Some(name) = label.text().filter(|name| !seen.contains(name)) else { continue };
+            seen.push(name);
+            if !whole && !self.read_paths.contains([known.name.to_owned(), name.to_owned()].as_slice()) {
+                let message = format!("nobody reads the label `{name}` of the route `{}`", known.name);
+                self.problem(code::UNREAD_LABEL, label.span, message).help = Some(format!(
+                    "say `when: {}.{name}` where its documents go on, or leave it out: `[]` is a case without labels",
+                    known.name
+                ));
             }
         }
     }
@@ -138,7 +191,12 @@ impl<'a> Builder<'a> {
                     if reader.get("topic").is_some() && reader.get(key).is_none() {
                         let code = if key == "retry" { code::RETRY } else { code::MISSING_KEY };
                         let message = format!("a source that is a topic needs the key `{key}`: {why}");
-                        self.problem(code, reader.at, message);
+                        let empty = reader.node.and_then(|n| n.entries().iter().find(|e| e.key == key));
+                        let problem = self.problem(code, empty.map_or(reader.at, |e| e.at), message);
+                        problem.help = Some(match key {
+                            "retry" => "at least `retry: {dead_letter: TOPIC}`; with `topic` and `delays` it is tried again",
+                            _ => "write `group: NAME`, a name of its own for each flow",
+                        }.into());
                     }
                 }
                 let (connection, name, message) =
@@ -176,6 +234,13 @@ impl<'a> Builder<'a> {
             (name, Some(base)) if name.is_empty() => format!("{base}.{rest}"),
             (name, _) => name,
         };
+        for (key, name) in
+            [("topic", reader.text("topic").replace("{delay}", "5m")), ("dead_letter", reader.text("dead_letter"))]
+        {
+            if let Some(node) = reader.get(key) {
+                self.topic_name(node.span, &name);
+            }
+        }
         let max: usize = reader.opt_integer("max").unwrap_or(usize::MAX);
         let usual = base.is_some() && reader.get("delays").is_none();
         let usual = usual.then(|| DELAYS_MIN.map(|minutes| Duration::from_secs(60 * minutes))).into_iter().flatten();
@@ -194,6 +259,12 @@ impl<'a> Builder<'a> {
             let span = reader.get("topic").map_or(reader.at, |n| n.span);
             let message = "several delays need several topics: a message would wait behind a later one";
             self.problem(code::RETRY, span, message).expected = Some("`{delay}` in the name".into());
+        }
+        let written = |key: &str| reader.node.is_some_and(|n| n.entries().iter().any(|e| e.key == key));
+        if let Some(entry) = reader.entry("topic").filter(|_| base.is_none() && !written("delays")) {
+            let message = "`topic` without `delays`: no message ever waits there";
+            self.problem(code::RETRY, entry.at, message).help =
+                Some("say when to try again: `delays: [5m, 10m, 20m]`".into());
         }
         if let Some(entry) = reader.entry("max").filter(|_| base.is_none() && reader.get("delays").is_none()) {
             self.problem(code::RETRY, entry.at, "`max` cuts the list of `delays`, which is not there");

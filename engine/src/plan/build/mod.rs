@@ -3,9 +3,10 @@
 //! The builder goes on after a problem, to find all of them: what is wrong is replaced by a default, and the loader hands out no plan
 //! when there was an error. A name that is declared but broken is not reported again where it is used.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use connectors::table::ColumnType;
 use indexmap::IndexMap;
 
 use super::{Connection, Flow, Place, Plan, Table, Topic};
@@ -14,6 +15,7 @@ use crate::topology::node::{Entry, Node};
 use crate::topology::reader::Reader;
 use crate::topology::{Diagnostic, Source, Span, code};
 
+mod addresses;
 mod blocks;
 mod connections;
 mod flow;
@@ -21,6 +23,7 @@ mod scope;
 mod stages;
 mod tables;
 mod topics;
+mod types;
 mod whole;
 
 /// Builds the plan of a tree that has its form, and reports what is wrong with it. None: there is nothing to build from.
@@ -35,6 +38,8 @@ pub fn build(tree: &Node, source: &Source, problems: &mut Vec<Diagnostic>) -> Op
         topics: IndexMap::new(),
         tables: IndexMap::new(),
         reads: BTreeSet::new(),
+        read_paths: BTreeSet::new(),
+        kinds: BTreeMap::new(),
         broken: problems.iter().any(|p| matches!(p.code, code::EXPRESSION | code::TEMPLATE | code::UNSET)),
     };
     let plan = builder.plan();
@@ -53,6 +58,10 @@ struct Builder<'a> {
     tables: IndexMap<String, Table>,
     /// Names of bindings and stages that the flow at hand reads.
     reads: BTreeSet<String>,
+    /// The first two names of the paths that the flow at hand reads.
+    read_paths: BTreeSet<Vec<String>>,
+    /// By flow, block and column the type of what is written, where it is known.
+    kinds: BTreeMap<(String, String, usize), ColumnType>,
     /// Whether an expression does not parse, so that what it reads is not known.
     broken: bool,
 }
@@ -62,6 +71,7 @@ impl<'a> Builder<'a> {
         self.header();
         for entry in self.root.entries("connections") {
             if let Some(connection) = self.connection(entry) {
+                self.addresses(entry, &connection);
                 self.connections.insert(entry.key.clone(), connection);
             }
         }
@@ -73,8 +83,8 @@ impl<'a> Builder<'a> {
             let table = self.table(entry);
             self.tables.insert(entry.key.clone(), table);
         }
-        self.parents();
         let flows: Vec<Flow> = self.root.entries("flows").iter().map(|entry| self.flow(entry)).collect();
+        self.parents(&flows);
         self.whole(&flows);
         let file = Path::new(self.source.name.as_ref());
         let simulation = self.root.get("simulation").and_then(Node::text);
@@ -125,6 +135,11 @@ impl<'a> Builder<'a> {
         Place { file: self.source.name.clone(), line, column, path: path.into() }
     }
 
+    /// Whether one of these problems was found: then what depends on it is not reported.
+    fn found(&self, codes: &[&str]) -> bool {
+        self.problems.iter().any(|problem| codes.contains(&problem.code))
+    }
+
     /// The names declared under a key of the topology, built or not.
     fn declared(&self, section: &str) -> Vec<String> {
         self.root.entries(section).iter().map(|e| e.key.clone()).collect()
@@ -150,9 +165,19 @@ impl<'a> Builder<'a> {
                 let problem = self.problem(code::CONNECTION_KIND, node.span, message);
                 problem.expected = Some(format!("a connection of kind `{kind}`"));
                 problem.help = (!fitting.is_empty()).then(|| format!("of that kind: {}", fitting.join(", ")));
+                if let [one] = fitting.as_slice() {
+                    problem.suggestion = Some(one.trim_matches('`').to_owned());
+                }
             }
             None if !declared.contains(&name) => {
-                self.unknown(code::UNKNOWN_CONNECTION, "connection", node, &declared);
+                // What is near is of no use if it is of another kind.
+                let fitting = self.declared_of(kind);
+                self.unknown(
+                    code::UNKNOWN_CONNECTION,
+                    "connection",
+                    node,
+                    if fitting.is_empty() { &declared } else { &fitting },
+                );
             }
             _ => {}
         }

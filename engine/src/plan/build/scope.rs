@@ -3,10 +3,11 @@
 use connectors::table::ColumnType;
 
 use super::Builder;
-use crate::expr::Expr;
+use crate::expr::gist::{self, Gist};
+use crate::expr::{Expr, FunctionUse, functions};
 use crate::plan::Field;
 use crate::topology::node::Node;
-use crate::topology::{Diagnostic, code, nearest, value};
+use crate::topology::{Diagnostic, Source, Span, code, nearest, value};
 
 /// What a name means to an expression.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub(super) struct Scope {
     pub(super) names: Vec<(String, Binding)>,
     /// Whether every other name is in sight too, as the keys of an incoming message are.
     pub(super) open: bool,
+    /// Paths whose values are another at a replay: they come from the clock.
+    moving: Vec<Vec<String>>,
 }
 
 impl Binding {
@@ -108,13 +111,33 @@ impl Scope {
         self
     }
 
+    /// Adds paths whose values come from the clock.
+    pub(super) fn with_moving(mut self, paths: impl IntoIterator<Item = Vec<String>>) -> Self {
+        self.moving.extend(paths);
+        self
+    }
+
+    /// A scope in which every name is in sight.
+    pub(super) fn open() -> Self {
+        Scope { open: true, ..Scope::default() }
+    }
+
+    /// What in an expression comes from the clock.
+    pub(super) fn moves(&self, expr: &Expr) -> Option<String> {
+        if expr.uses_now() {
+            return Some("now()".into());
+        }
+        let moving = |path: &&Vec<String>| self.moving.iter().any(|moving| path.starts_with(moving));
+        expr.paths().iter().find(moving).map(|path| path.join("."))
+    }
+
     /// What a name means: the engine's `answer` is in front of a stage of that name.
     fn get(&self, name: &str) -> Option<&Binding> {
         self.names.iter().rev().find(|(n, _)| n == name).map(|(_, b)| b)
     }
 
     /// The type of a path; none: any, or not known.
-    fn kind(&self, path: &[String]) -> Option<ColumnType> {
+    pub(super) fn kind(&self, path: &[String]) -> Option<ColumnType> {
         let (first, rest) = path.split_first()?;
         let mut binding = self.get(first)?;
         for name in rest {
@@ -128,42 +151,82 @@ impl Scope {
 impl Builder<'_> {
     /// Checks the names of an expression. `why` says where a name that is not in sight can be had.
     pub(super) fn sees(&mut self, node: &Node, expr: &Expr, scope: &Scope, why: &dyn Fn(&str) -> Option<String>) {
-        for path in expr.paths() {
-            if let Some(problem) = self.path(node, path, scope, why) {
+        self.sees_at(node, 0, expr, scope, why);
+    }
+
+    /// The same for an expression that begins at a byte of the node's text.
+    pub(super) fn sees_at(
+        &mut self,
+        node: &Node,
+        from: usize,
+        expr: &Expr,
+        scope: &Scope,
+        why: &dyn Fn(&str) -> Option<String>,
+    ) {
+        for (path, places) in expr.paths().iter().zip(expr.places()) {
+            let sight = Sight { node, from, expr, path, places };
+            if let Some(problem) = self.path(&sight, scope, why) {
                 self.problems.push(problem);
             }
         }
         for function in expr.functions() {
-            let (section, names, code) = match function.name {
-                "present" => ("tables", self.declared("tables"), code::UNKNOWN_TABLE),
-                "refused" => ("connections", self.declared_of("web"), code::UNKNOWN_CONNECTION),
-                _ => continue,
-            };
-            // The grammar has seen to it that the argument is a text in quotes.
-            let Some(Some(named)) = function.literals.first() else { continue };
-            self.used.insert((section, named.clone()));
-            if !names.contains(named) {
-                let span = node.locate(self.source, function.offset, function.name.len());
-                let what = if section == "tables" { "table" } else { "web connection" };
-                let problem = Diagnostic::new(code, self.source, span, format!("unknown {what} `{named}`"));
-                self.problems.push(problem.nearest(named, names.iter().map(String::as_str)));
-            }
+            self.asked(node, from, function);
+            self.given(node, from, function, scope);
         }
     }
 
-    fn path(
-        &mut self,
-        node: &Node,
-        path: &[String],
-        scope: &Scope,
-        why: &dyn Fn(&str) -> Option<String>,
-    ) -> Option<Diagnostic> {
-        let (first, rest) = path.split_first()?;
-        self.reads.insert(first.clone());
-        let at = |depth: usize| {
-            let (offset, length) = find_path(node.text().unwrap_or_default(), path, depth);
-            node.locate(self.source, offset, length)
+    /// Checks the table of `present` and the connection of `refused`.
+    fn asked(&mut self, node: &Node, from: usize, function: &FunctionUse) {
+        let (section, names, code) = match function.name {
+            "present" => ("tables", self.declared("tables"), code::UNKNOWN_TABLE),
+            "refused" => ("connections", self.declared_of("web"), code::UNKNOWN_CONNECTION),
+            _ => return,
         };
+        // The grammar has seen to it that the argument is a text in quotes.
+        let (Some(Some(named)), Some(argument)) = (function.literals.first(), function.given.first()) else { return };
+        self.used.insert((section, named.clone()));
+        let span = node.locate(self.source, from + argument.offset + 1, named.len());
+        if !names.contains(named) {
+            let what = if section == "tables" { "table" } else { "web connection" };
+            let problem = Diagnostic::new(code, self.source, span, format!("unknown {what} `{named}`"));
+            self.problems.push(problem.nearest(named, names.iter().map(String::as_str)));
+            return;
+        }
+        if let Some(table) = self.tables.get(named).filter(|table| section == "tables" && table.spec.key.len() > 1) {
+            let message =
+                format!("the key of `{named}` has {} columns, and `present` asks for one value", table.spec.key.len());
+            self.problem(code::KEY_COLUMN, span, message).expected = Some("a table with one column in its key".into());
+        }
+    }
+
+    /// Checks the arguments of a call whose types are known.
+    fn given(&mut self, node: &Node, from: usize, function: &FunctionUse, scope: &Scope) {
+        let Some(signature) = gist::signature(function.name) else { return };
+        for (at, argument) in function.given.iter().enumerate() {
+            let taken = signature.taken(at);
+            let kinds = argument.gist.kinds(&|path| scope.kind(path));
+            if kinds.meets(taken) {
+                continue;
+            }
+            let (what, length) = match &argument.gist {
+                Gist::Path(path) => {
+                    let kind = value::kind_name(scope.kind(path));
+                    (format!("`{}` is of type `{kind}`", path.join(".")), path.join(".").len())
+                }
+                _ => (format!("this is {kinds}"), 1),
+            };
+            let span = node.locate(self.source, from + argument.offset, length);
+            let message = format!("argument {} of `{}` must be {taken}; {what}", at + 1, function.name);
+            self.problem(code::TYPE_MISMATCH, span, message).help =
+                functions::lookup(function.name).map(|f| f.signature.to_owned());
+        }
+    }
+
+    fn path(&mut self, sight: &Sight<'_>, scope: &Scope, why: &dyn Fn(&str) -> Option<String>) -> Option<Diagnostic> {
+        let (first, rest) = sight.path.split_first()?;
+        self.reads.insert(first.clone());
+        self.read_paths.insert(sight.path.iter().take(2).cloned().collect());
+        let at = |depth: usize| sight.span(self.source, depth);
         let Some(mut binding) = scope.get(first) else {
             if scope.open {
                 return None;
@@ -171,13 +234,25 @@ impl Builder<'_> {
             let problem =
                 Diagnostic::new(code::UNKNOWN_BINDING, self.source, at(0), format!("`{first}` is not in sight here"));
             let names: Vec<&str> = scope.names.iter().map(|(n, _)| n.as_str()).collect();
-            return Some(match why(first) {
-                Some(why) => problem.help(why),
-                None => problem.nearest(first, names),
+            if let Some(help) = sight.literal(first) {
+                return Some(problem.help(help));
+            }
+            if let Some(why) = why(first) {
+                // What was probably meant is read, though under another name.
+                let meant = why.strip_prefix("did you mean `").and_then(|rest| rest.strip_suffix("`?"));
+                self.reads.extend(meant.map(str::to_owned));
+                return Some(match meant {
+                    Some(meant) => problem.help(why.clone()).write(meant),
+                    None => problem.help(why),
+                });
+            }
+            return Some(match sight.bare(first) {
+                Some(help) if nearest(first, names.iter().copied()).is_none() => problem.help(help),
+                _ => problem.nearest(first, names),
             });
         };
         for (index, name) in rest.iter().enumerate() {
-            let whole = path.get(..=index).unwrap_or(path).join(".");
+            let whole = sight.path.get(..=index).unwrap_or(sight.path).join(".");
             match binding {
                 Binding::Free | Binding::Value(None | Some(ColumnType::Json)) => return None,
                 Binding::Value(kind) => {
@@ -189,6 +264,10 @@ impl Builder<'_> {
                     None => {
                         let message = format!("`{whole}` has no field `{name}`");
                         let problem = Diagnostic::new(code::UNKNOWN_FIELD, self.source, at(index + 1), message);
+                        // A label that was misspelt is read, though under another name.
+                        if let Some(near) = nearest(name, fields.iter().map(|(n, _)| n.as_str())) {
+                            self.read_paths.insert(vec![first.clone(), near.to_owned()]);
+                        }
                         return Some(problem.nearest(name, fields.iter().map(|(n, _)| n.as_str())));
                     }
                 },
@@ -196,33 +275,40 @@ impl Builder<'_> {
         }
         None
     }
-
-    /// Checks that a plain path has a type that can become `to`.
-    pub(super) fn becomes(&mut self, node: &Node, expr: &Expr, scope: &Scope, to: Option<ColumnType>) {
-        let Some(path) = expr.is_plain_path() else { return };
-        let from = scope.kind(path);
-        if !value::fits(from, to) {
-            let (from, to) = (value::kind_name(from), value::kind_name(to));
-            let message = format!("`{}` is of type `{from}` and never becomes `{to}`", path.join("."));
-            self.problem(code::TYPE_MISMATCH, node.span, message);
-        }
-    }
 }
 
-/// Where the name at `depth` of a path stands in the text of an expression, with its length.
-fn find_path(text: &str, path: &[String], depth: usize) -> (usize, usize) {
-    let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    let wanted = path.get(..=depth).unwrap_or(path).join(".");
-    let length = path.get(depth).map_or(1, String::len);
-    let found = text.match_indices(&wanted).find(|(at, found)| {
-        let before = text.get(..*at).and_then(|t| t.chars().next_back());
-        let after = text.get(at + found.len()..).and_then(|t| t.chars().next());
-        !part(before) && before != Some('.') && !part(after)
-    });
-    match found {
-        Some((at, found)) => (at + found.len() - length, length),
-        // Quoted or spread over lines: the first name of it will do.
-        None => (path.first().and_then(|first| text.find(first.as_str())).unwrap_or(0), length),
+/// A path of an expression, and where it stands.
+struct Sight<'s> {
+    node: &'s Node,
+    from: usize,
+    expr: &'s Expr,
+    path: &'s [String],
+    places: &'s [usize],
+}
+
+impl Sight<'_> {
+    fn span(&self, source: &Source, depth: usize) -> Span {
+        let offset = self.places.get(depth).copied().unwrap_or(0);
+        let quoted = self.expr.text().get(offset..).is_some_and(|rest| rest.starts_with('"'));
+        let length = self.path.get(depth).map_or(1, String::len) + if quoted { 2 } else { 0 };
+        self.node.locate(source, self.from + offset, length)
+    }
+
+    /// What to do about a name that was meant as a literal.
+    fn literal(&self, name: &str) -> Option<String> {
+        let offset = self.places.first().copied().unwrap_or(0);
+        if self.expr.text().get(offset..).is_some_and(|rest| rest.starts_with('"')) {
+            return Some(format!("double quotes make a name; a text stands in single quotes: '{name}'"));
+        }
+        let word = name.to_ascii_lowercase();
+        matches!(word.as_str(), "true" | "false" | "null")
+            .then(|| format!("a literal stands in backticks: `` `{word}` ``, in YAML \"`{word}`\""))
+    }
+
+    /// What to do about an expression that is nothing but one name that nobody knows: most often it is a text.
+    fn bare(&self, name: &str) -> Option<String> {
+        let whole = self.path.len() == 1 && self.expr.text().trim() == name;
+        whole.then(|| format!("a text has quotes of its own, besides those of YAML: \"'{name}'\""))
     }
 }
 

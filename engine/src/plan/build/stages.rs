@@ -40,7 +40,7 @@ impl<'a> Builder<'a> {
             "" => Some(Binding::Free),
             _ => None,
         };
-        Known { name: &entry.key, at: entry.at, reader, kind, input, parent, binding }
+        Known { name: &entry.key, at: entry.at, reader, kind, input, parent, binding, moving: Vec::new() }
     }
 
     pub(super) fn stage(
@@ -108,9 +108,14 @@ impl<'a> Builder<'a> {
         let key = self.expr(dedup, "key", scope, lines);
         let at = self.expr(dedup, "at", scope, lines);
         if let (Some(node), Some(key)) = (dedup.get("key"), &key)
-            && key.uses_now()
+            && let Some(what) = scope.moves(key)
         {
-            self.problem(code::NOW, node.span, "a dedup key with `now` is never seen twice");
+            self.problem(
+                code::NOW,
+                node.span,
+                format!("a dedup key with `{what}`, a time of reading, is never seen twice"),
+            )
+            .help = Some("take what the message is known by, such as an id".into());
         }
         if let Some(node) = dedup.get("forgets").filter(|n| n.text() == Some("false")) {
             self.problem(code::DEDUP_TABLE, node.span, "`forgets: false` needs a table to remember by").help =
@@ -268,8 +273,10 @@ impl<'a> Builder<'a> {
 
     fn template(&mut self, reader: &Reader<'a>, key: &str, scope: &Scope, lines: &Lines<'a>) -> Option<expr::Template> {
         let (node, template) = (reader.get(key)?, reader.template(key)?);
-        for expr in template.expressions() {
-            self.sees(node, expr, scope, &|name| lines.why(name));
+        for part in template.parts() {
+            if let expr::Part::Expr(expr, from) = part {
+                self.sees_at(node, *from, expr, scope, &|name| lines.why(name));
+            }
         }
         Some(template)
     }
@@ -309,12 +316,23 @@ impl<'a> Builder<'a> {
             return (Input::Produced(index), Some(index));
         }
         if lines.names.contains(&name) {
-            let message = format!("the stage `{name}` does not stand above");
-            self.problem(code::UNKNOWN_STAGE, node.span, message).help =
-                Some("`from` points upwards only; move the stage up".into());
+            let own = lines.names.get(lines.stages.len()) == Some(&name);
+            let message = if own {
+                format!("the stage `{name}` reads itself")
+            } else {
+                format!("the stage `{name}` does not stand above")
+            };
+            let help = if own {
+                "`from` names a stage above, or `source`"
+            } else {
+                "`from` points upwards only; move the stage up"
+            };
+            self.problem(code::UNKNOWN_STAGE, node.span, message).help = Some(help.into());
         } else {
             let mut names: Vec<String> = lines.stages.iter().map(|s| s.name.to_owned()).collect();
             names.push("source".into());
+            // What was probably meant is read, though under another name.
+            self.reads.extend(crate::topology::nearest(name, names.iter().map(String::as_str)).map(str::to_owned));
             self.unknown(code::UNKNOWN_STAGE, "stage", node, &names);
         }
         default

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use connectors::table::{Column, ColumnType, Group, Mode, TableSpec};
 
-use super::super::{Connection, Flush, Table};
+use super::super::{Connection, Flow, Flush, Table};
 use super::Builder;
 use crate::topology::language::{FLUSH, GROUP, TABLE};
 use crate::topology::node::{Entry, Node, Value};
@@ -16,6 +16,8 @@ impl<'a> Builder<'a> {
         let reader = Reader::of(entry, &TABLE);
         let connection = self.connection_in(&reader, "delta");
         let mut columns: Vec<Column> = reader.entries("columns").iter().map(column).collect();
+        let problems = self.problems.len();
+        self.distinct(reader.entries("columns"));
         let key = self.columns(&reader, "key", &columns);
         let partition = self.columns(&reader, "partition", &columns);
         let keep = self.columns(&reader, "keep", &columns);
@@ -34,7 +36,16 @@ impl<'a> Builder<'a> {
                 }
             }
         }
-        let groups = self.groups(&reader, &columns, &key, &keep);
+        let mut groups = self.groups(&reader, &columns, &key, &keep);
+        // A column that is not there leaves others without a group: one problem is enough.
+        if self.problems.iter().skip(problems).any(|p| p.code == code::UNKNOWN_COLUMN) {
+            let mut at = 0;
+            self.problems.retain(|p| {
+                at += 1;
+                at <= problems || p.code != code::GROUPS
+            });
+            groups.clear();
+        }
         let flush = reader.object("flush", &FLUSH);
         let path = reader.opt_text("path").unwrap_or(&entry.key);
         let url = match self.connections.get(&connection) {
@@ -43,6 +54,9 @@ impl<'a> Builder<'a> {
             }
             _ => path.to_owned(),
         };
+        if let Some(node) = reader.get("path") {
+            self.table_url(node.span, path);
+        }
         Table {
             spec: Arc::new(TableSpec { name: entry.key.clone(), columns, key, partition, mode, keep, groups }),
             connection,
@@ -196,35 +210,94 @@ impl<'a> Builder<'a> {
         groups
     }
 
-    /// Parents exist, are no circle, and no two tables share a place.
-    pub(super) fn parents(&mut self) {
+    /// Delta does not tell columns apart by case.
+    fn distinct(&mut self, columns: &[Entry]) {
+        for (at, column) in columns.iter().enumerate() {
+            if let Some(other) = columns.iter().take(at).find(|c| c.key.eq_ignore_ascii_case(&column.key)) {
+                let message = format!("the columns `{}` and `{}` differ in case only", other.key, column.key);
+                self.problem(code::DUPLICATE_NAME, column.at, message).help =
+                    Some("give one of them another name".into());
+            }
+        }
+    }
+
+    /// Parents exist, are no circle, and are fed by the flow that feeds the child; no two tables share a place.
+    pub(super) fn parents(&mut self, flows: &[Flow]) {
+        let mut circles: Vec<String> = Vec::new();
         for entry in self.root.entries("tables") {
             let Some(node) = entry.value.get("parent") else { continue };
             let Some(parent) = self.table_of(node) else { continue };
-            let mut above = parent;
-            for _ in 0..=self.tables.len() {
-                if above == entry.key {
-                    self.problem(
-                        code::PARENT,
-                        node.span,
-                        format!("the table `{}` is its own parent in the end", entry.key),
-                    );
-                    break;
+            self.used.insert(("tables", parent.clone()));
+            let mut way = vec![entry.key.clone()];
+            let mut next = Some(parent.clone());
+            while let Some(name) = next.filter(|name| !way.contains(name)) {
+                next = self.tables.get(&name).and_then(|t| t.parent.clone());
+                way.push(name);
+            }
+            let closes = way.last().and_then(|last| self.tables.get(last)?.parent.as_ref()) == Some(&entry.key);
+            if closes {
+                // Each of a circle is its own parent: it is told once.
+                if !circles.contains(&entry.key) {
+                    let message = match way.as_slice() {
+                        [only] => format!("the table `{only}` is its own parent"),
+                        _ => format!("the table `{}` is its own parent in the end: {}", entry.key, circle(&way)),
+                    };
+                    self.problem(code::PARENT, node.span, message).help =
+                        Some("leave out the `parent` of one of them".into());
                 }
-                match self.tables.get(&above).and_then(|t| t.parent.clone()) {
-                    Some(next) => above = next,
-                    None => break,
-                }
+                circles.extend(way);
+            } else {
+                self.fed_together(&entry.key, &parent, node, flows);
             }
         }
-        let urls: Vec<(String, String)> = self.tables.iter().map(|(name, t)| (name.clone(), t.url.clone())).collect();
+        let urls: Vec<(String, String)> = self.tables.iter().map(|(name, t)| (name.clone(), place(&t.url))).collect();
         for (index, (name, url)) in urls.iter().enumerate() {
             if let Some((other, _)) = urls.iter().take(index).find(|(_, u)| u == url) {
-                let span = self.span_of("tables", name);
+                let entry = self.root.entries("tables").iter().find(|e| &e.key == name);
+                let path = entry.and_then(|e| e.value.get("path")).map(|node| node.span);
+                let span = path.unwrap_or_else(|| self.span_of("tables", name));
                 self.problem(code::SAME_PLACE, span, format!("the tables `{other}` and `{name}` have one path"));
             }
         }
     }
+
+    /// Within a flow a child's commit waits for its parent's; across flows nobody waits.
+    fn fed_together(&mut self, child: &str, parent: &str, node: &Node, flows: &[Flow]) {
+        let feeder =
+            |table: &str| flows.iter().find(|f| f.rows.iter().any(|r| r.table == table)).map(|f| f.name.as_str());
+        let Some(own) = feeder(child) else { return };
+        let message = match feeder(parent) {
+            Some(other) if other == own => return,
+            Some(other) => format!(
+                "the flow `{own}` feeds `{child}` and the flow `{other}` its parent `{parent}`: a row could be visible before its parent"
+            ),
+            // A broken block may be the one that feeds it.
+            None if self.found(&[code::UNKNOWN_TABLE]) || self.names_table(parent) => return,
+            None => format!("no flow feeds `{parent}`, the parent of `{child}`"),
+        };
+        self.problem(code::PARENT, node.span, message).help =
+            Some("let one flow feed both, or leave out `parent`".into());
+    }
+
+    /// Whether a rows block names a table, broken or not.
+    pub(super) fn names_table(&self, name: &str) -> bool {
+        self.root.entries("flows").iter().any(|flow| {
+            let blocks = flow.value.get("rows").map_or(&[][..], Node::entries);
+            blocks.iter().any(|b| b.value.get("table").and_then(Node::text) == Some(name))
+        })
+    }
+}
+
+/// The tables of a circle, in its order.
+fn circle(way: &[String]) -> String {
+    let names: Vec<String> = way.iter().chain(way.first()).map(|name| format!("`{name}`")).collect();
+    names.join(" → ")
+}
+
+/// A url without what two spellings of one place differ in.
+fn place(url: &str) -> String {
+    let url = url.strip_prefix("file://").unwrap_or(url);
+    url.trim_start_matches("./").trim_end_matches('/').to_owned()
 }
 
 fn column(entry: &Entry) -> Column {

@@ -6,11 +6,11 @@ use super::super::{Field, Topic};
 use super::Builder;
 use super::scope::{Binding, Scope};
 use crate::expr::Expr;
-use crate::topology::code;
 use crate::topology::language::TOPIC;
 use crate::topology::node::{Entry, Node};
 use crate::topology::reader::Reader;
 use crate::topology::value;
+use crate::topology::{Span, code};
 
 impl<'a> Builder<'a> {
     pub(super) fn topic(&mut self, entry: &'a Entry) -> Topic {
@@ -22,6 +22,9 @@ impl<'a> Builder<'a> {
         {
             let names: Vec<String> = message.iter().map(|f| f.name.to_string()).collect();
             self.unknown(code::UNKNOWN_FIELD, "field", key, &names);
+        }
+        if let Some(node) = reader.get("name") {
+            self.topic_name(node.span, &reader.text("name"));
         }
         let external = reader.opt_text("external").unwrap_or_default();
         Topic {
@@ -35,6 +38,18 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Kafka takes no other names, and neither does the embedded log.
+    pub(super) fn topic_name(&mut self, span: Span, name: &str) {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if name.is_empty() || (name.chars().all(allowed) && name.len() <= 249 && name != "." && name != "..") {
+            return;
+        }
+        let bad = name.chars().find(|c| !allowed(*c));
+        let what = bad.map_or_else(|| "this".to_owned(), |c| format!("a name with `{c}`"));
+        self.problem(code::BAD_NAME, span, format!("{what} is no name of a topic")).expected =
+            Some("at most 249 letters, digits, `.`, `_` and `-`".into());
+    }
+
     /// The fields of a message, their expressions checked: they see the keys of the incoming message, and the fields above.
     pub(super) fn message(&mut self, entries: &'a [Entry], path: &str) -> Arc<Vec<Field>> {
         let mut fields: Vec<Field> = Vec::new();
@@ -46,7 +61,7 @@ impl<'a> Builder<'a> {
             let (kind, required) = kind_text.and_then(value::kind).unwrap_or_default();
             let expr = expression.and_then(Node::text).and_then(|text| Expr::parse(text).ok());
             if let (Some(node), Some(expr)) = (expression, &expr) {
-                let scope = Scope { names: Vec::new(), open: true }
+                let scope = Scope::open()
                     .with("event", Binding::event(&fields))
                     .with("raw", Binding::Free)
                     .with("source", Binding::source());

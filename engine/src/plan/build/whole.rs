@@ -1,12 +1,15 @@
 //! What only shows when all flows are known: who feeds a table, who reads and writes a topic, what nothing uses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::{Connection, Flow, SourceKind, StageKind};
+use connectors::table::ColumnType;
+
+use super::super::{Connection, Flow, Rows, SourceKind, StageKind};
 use super::Builder;
 use crate::topology::language::FLOW;
+use crate::topology::node::Entry;
 use crate::topology::reader::Reader;
-use crate::topology::{Span, code};
+use crate::topology::{Span, code, value};
 
 impl<'a> Builder<'a> {
     pub(super) fn whole(&mut self, flows: &[Flow]) {
@@ -14,6 +17,8 @@ impl<'a> Builder<'a> {
         self.tables_of(flows);
         self.topics_of(flows);
         self.retry_topics(flows);
+        self.one_log(flows);
+        self.spools(flows);
         for (flow, entry) in flows.iter().zip(self.root.entries("flows")) {
             let reader = Reader::of(entry, &FLOW);
             self.exactly_once(flow, &reader);
@@ -63,35 +68,78 @@ impl<'a> Builder<'a> {
 
     fn tables_of(&mut self, flows: &[Flow]) {
         let mut feeders: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut told: Vec<(&str, &str)> = Vec::new();
         for flow in flows {
             for block in &flow.rows {
                 let first = feeders.entry(&block.table).or_insert(&flow.name);
-                if *first != flow.name {
+                if *first != flow.name && !told.contains(&(flow.name.as_str(), block.table.as_str())) {
+                    told.push((&flow.name, &block.table));
                     let message = format!("the flows `{first}` and `{}` feed the table `{}`", flow.name, block.table);
-                    let span = self.block_span(&flow.name, "rows", &block.name);
+                    let span = self.named_span(&flow.name, "rows", &block.name, "table");
                     self.problem(code::TWO_FLOWS, span, message).help =
                         Some("one flow feeds a table: send a message to that flow instead".into());
                 }
             }
+            self.disagreements(flow);
         }
+        let misspelt = self.found(&[code::UNKNOWN_TABLE, code::UNKNOWN_KEY]);
         for (name, table) in self.tables.clone() {
             self.used.insert(("connections", table.connection));
             // A broken block may be the one that feeds it.
-            let named = self.root.entries("flows").iter().any(|flow| {
-                let blocks = flow.value.get("rows").map_or(&[][..], |n| n.entries());
-                blocks.iter().any(|b| b.value.get("table").and_then(|n| n.text()) == Some(&name))
-            });
-            if !named && !self.used.contains(&("tables", name.clone())) {
+            if !misspelt && !self.names_table(&name) && !self.used.contains(&("tables", name.clone())) {
                 let span = self.span_of("tables", &name);
                 self.problem(code::UNUSED, span, format!("no flow feeds the table `{name}`"));
             }
         }
     }
 
-    fn block_span(&self, flow: &str, section: &str, block: &str) -> Span {
-        let flow = self.root.entries("flows").iter().find(|e| e.key == flow);
-        let blocks = flow.and_then(|f| f.value.get(section)).map_or(&[][..], |n| n.entries());
-        blocks.iter().find(|e| e.key == block).map_or(Span::at(0), |e| e.at)
+    /// Blocks that write one column from paths of types that have nothing in common: a column of text takes both, and whoever
+    /// reads the table takes one of them for the other.
+    fn disagreements(&mut self, flow: &Flow) {
+        let mut all: BTreeMap<(&str, usize), Vec<(&Rows, ColumnType)>> = BTreeMap::new();
+        for block in &flow.rows {
+            for column in &block.columns {
+                let kind = self.kinds.get(&(flow.name.clone(), block.name.to_string(), column.column)).copied();
+                let Some(kind) = kind else { continue };
+                let writers = all.entry((&block.table, column.column)).or_default();
+                let misfit = |(_, before): &&(&Rows, ColumnType)| {
+                    !value::fits(Some(*before), Some(kind)) && !value::fits(Some(kind), Some(*before))
+                };
+                let found = writers.iter().find(misfit).copied();
+                writers.push((block, kind));
+                let Some((other, before)) = found else { continue };
+                let name = self.tables.get(&block.table).and_then(|t| t.spec.columns.get(column.column));
+                let message = format!(
+                    "`{}` writes a `{}` into the column `{}`, and `{}` a `{}`",
+                    block.name,
+                    value::kind_name(Some(kind)),
+                    name.map_or("", |c| c.name.as_str()),
+                    other.name,
+                    value::kind_name(Some(before)),
+                );
+                let span = self.column_span(&flow.name, &block.name, name.map_or("", |c| c.name.as_str()));
+                self.problem(code::DISAGREEMENT, span, message).help =
+                    Some("make them one type; if the column is meant to hold both, say `string(...)`".into());
+            }
+        }
+    }
+
+    fn column_span(&self, flow: &str, block: &str, column: &str) -> Span {
+        let columns =
+            self.block(flow, "rows", block).and_then(|e| e.value.get("columns")).map_or(&[][..], |n| n.entries());
+        columns.iter().find(|e| e.key.trim_end_matches('?') == column).map_or(Span::at(0), |e| e.value.span)
+    }
+
+    fn block(&self, flow: &str, section: &str, block: &str) -> Option<&'a Entry> {
+        let flow = self.root.entries("flows").iter().find(|e| e.key == flow)?;
+        flow.value.get(section)?.entries().iter().find(|e| e.key == block)
+    }
+
+    /// Where the value of a key of a block stands.
+    fn named_span(&self, flow: &str, section: &str, block: &str, key: &str) -> Span {
+        let block = self.block(flow, section, block);
+        let named = block.and_then(|e| e.value.get(key)).map(|node| node.span);
+        named.or(block.map(|e| e.at)).unwrap_or_default()
     }
 
     fn topics_of(&mut self, flows: &[Flow]) {
@@ -100,6 +148,8 @@ impl<'a> Builder<'a> {
             let span = self.span_of("topics", &name);
             let place = (topic.connection.clone(), topic.name.clone());
             if let Some(other) = places.insert(place, name.clone()) {
+                let entry = self.root.entries("topics").iter().find(|e| e.key == name);
+                let span = entry.and_then(|e| e.value.get("name")).map_or(span, |node| node.span);
                 self.problem(code::SAME_PLACE, span, format!("the topics `{other}` and `{name}` have one name"));
             }
             // What the file says, not what was built: a broken block still names its topic.
@@ -111,13 +161,23 @@ impl<'a> Builder<'a> {
                 written |=
                     flow.entries("send").iter().any(|b| b.value.get("topic").and_then(|n| n.text()) == Some(&name));
             }
-            if !read && !topic.external_read {
-                self.problem(code::UNREAD_TOPIC, span, format!("nobody reads the topic `{name}`")).help =
-                    Some("if somebody else does, say `external: read`".into());
+            // A name that was misspelt elsewhere may have meant this one.
+            if self.found(&[code::UNKNOWN_TOPIC]) {
+                continue;
             }
-            if !written && !topic.external_written {
+            let (unread, unwritten) = (!read && !topic.external_read, !written && !topic.external_written);
+            if unread && unwritten {
+                let message = format!("nobody reads or writes the topic `{name}`");
+                self.problem(code::UNREAD_TOPIC, span, message).help =
+                    Some("remove it, or say what others do with it: `external: both`".into());
+            } else if unread {
+                let other = if topic.external_written { "both" } else { "read" };
+                self.problem(code::UNREAD_TOPIC, span, format!("nobody reads the topic `{name}`")).help =
+                    Some(format!("if somebody else does, say `external: {other}`"));
+            } else if unwritten {
+                let other = if topic.external_read { "both" } else { "written" };
                 self.problem(code::UNWRITTEN_TOPIC, span, format!("nobody writes the topic `{name}`")).help =
-                    Some("if somebody else does, say `external: written`".into());
+                    Some(format!("if somebody else does, say `external: {other}`"));
             }
         }
         for flow in flows {
@@ -125,7 +185,7 @@ impl<'a> Builder<'a> {
             for send in &flow.sends {
                 let same = |t: &super::super::Topic| t.name == *topic && t.connection == *connection;
                 if self.topics.get(&send.topic).is_some_and(same) {
-                    let span = self.block_span(&flow.name, "send", &send.name);
+                    let span = self.named_span(&flow.name, "send", &send.name, "topic");
                     self.problem(code::SELF_LOOP, span, format!("the flow `{}` writes the topic it reads", flow.name));
                 }
             }
@@ -150,7 +210,8 @@ impl<'a> Builder<'a> {
                     "the flows `{first}` and `{}` read one topic in one group: each would get a part",
                     flow.name
                 );
-                self.problem(code::SAME_PLACE, source.place("group"), message);
+                let span = source.get("group").map_or(source.at, |node| node.span);
+                self.problem(code::SAME_PLACE, span, message).help = Some("give each flow a group of its own".into());
             }
             let Some(retry) = source.opt_object("retry") else { continue };
             let owner = format!("the retries of `{}`", flow.name);
@@ -171,6 +232,67 @@ impl<'a> Builder<'a> {
                 let message = format!("the dead letter topic is taken by {other}");
                 let span = retry.get("dead_letter").map_or(retry.at, |n| n.span);
                 self.problem(code::SAME_PLACE, span, message);
+            }
+        }
+    }
+
+    /// A flow has one producer: what it sends, retries and gives up goes where its messages come from.
+    fn one_log(&mut self, flows: &[Flow]) {
+        for flow in flows {
+            let mut own = match &flow.source.kind {
+                SourceKind::Topic { connection, .. } => Some(connection.clone()).filter(|name| !name.is_empty()),
+                SourceKind::File { .. } => None,
+            };
+            for send in &flow.sends {
+                let Some(topic) = self.topics.get(&send.topic).filter(|t| !t.connection.is_empty()) else { continue };
+                let other = topic.connection.clone();
+                let own = own.get_or_insert_with(|| other.clone());
+                if *own != other {
+                    let message = format!(
+                        "the topic `{}` is in `{other}`, and the flow `{}` writes to `{own}` only",
+                        send.topic, flow.name
+                    );
+                    let span = self.named_span(&flow.name, "send", &send.name, "topic");
+                    self.problem(code::SEVERAL_LOGS, span, message).expected =
+                        Some("topics of one kafka connection in one flow".into());
+                }
+            }
+        }
+    }
+
+    /// A spool is a folder of this machine, and nothing else.
+    fn spools(&mut self, flows: &[Flow]) {
+        let mut spools: BTreeSet<String> = BTreeSet::new();
+        for stage in flows.iter().flat_map(|flow| &flow.stages) {
+            match &stage.kind {
+                StageKind::Download(download) => spools.insert(download.spool.clone()),
+                StageKind::Upload(upload) => spools.insert(upload.spool.clone()),
+                _ => false,
+            };
+        }
+        for name in &spools {
+            let Some(Connection::ObjectStore(store)) = self.connections.get(name) else { continue };
+            if is_local(&store.url) {
+                continue;
+            }
+            let span = self.address_span(name, "object_store").unwrap_or_else(|| self.span_of("connections", name));
+            self.problem(
+                code::SPOOL,
+                span,
+                format!("`{name}` is used as a spool, and a spool is a folder of this machine"),
+            )
+            .help = Some("give a path or a `file://` url, or let `spool` name another connection".into());
+        }
+        for flow in flows {
+            for stage in &flow.stages {
+                let StageKind::Upload(upload) = &stage.kind else { continue };
+                if !spools.contains(&upload.connection) {
+                    continue;
+                }
+                let stage = self.block(&flow.name, "stages", &stage.name).and_then(|e| e.value.get("upload"));
+                let span = stage.and_then(|n| n.get("connection")).map_or(Span::at(0), |n| n.span);
+                let message = format!("`{}` is a spool: files are uploaded from it, not to it", upload.connection);
+                self.problem(code::SPOOL, span, message).help = Some("name another object store".into());
             }
         }
     }
@@ -210,6 +332,10 @@ impl<'a> Builder<'a> {
     }
 
     fn unused(&mut self) {
+        // A name that was misspelt elsewhere may have meant one of these.
+        if self.found(&[code::UNKNOWN_CONNECTION, code::CONNECTION_KIND]) {
+            return;
+        }
         for topic in self.topics.values() {
             self.used.insert(("connections", topic.connection.clone()));
         }

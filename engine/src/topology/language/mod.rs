@@ -94,8 +94,8 @@ pub static FLUSH: Shape = Shape {
     about: "When a table's buffer is committed: at the first bound that is reached.",
     keys: &[
         Key::new("rows", Kind::Integer(1), "Rows in the buffer.").or("50000"),
-        Key::new("bytes", Kind::Size, "Bytes in the buffer.").or("64MiB"),
-        Key::new("age", Kind::Duration, "Age of the oldest row in the buffer.").or("5s"),
+        Key::new("bytes", Kind::Size(1), "Bytes in the buffer.").or("64MiB"),
+        Key::new("age", Kind::Duration(0), "Age of the oldest row in the buffer.").or("5s"),
     ],
     one_of: &[],
 };

@@ -62,7 +62,7 @@ pub static DEDUP: Shape = Shape {
     keys: &[
         Key::new("key", Kind::Expression, "The key.").required(),
         Key::new("at", Kind::Expression, "The instant that decides the window.").required(),
-        Key::new("window", Kind::Duration, "How long a key is remembered.").or("24h"),
+        Key::new("window", Kind::Duration(1), "How long a key is remembered.").or("24h"),
         Key::new("table", Kind::Reference, "The table that the keys are read back from at a start."),
         Key::new("forgets", Kind::Bool, "With `true`: they are not read back."),
     ],
@@ -88,7 +88,7 @@ pub static ENRICH: Shape = Shape {
             "How pages follow each other; their lists are joined under `data`.",
         ),
         Key::new("absent", Kind::List(&Kind::Integer(100)), "Statuses that mean: there is nothing."),
-        Key::new("max_answer", Kind::Size, "The longest answer; else the connection's."),
+        Key::new("max_answer", Kind::Size(1), "The longest answer; else the connection's."),
     ],
     one_of: &["get", "post"],
 };
@@ -100,7 +100,7 @@ pub static BATCH: Shape = Shape {
     keys: &[
         Key::new("by", Kind::Expression, "Documents of one value share a call.").required(),
         Key::new("rows", Kind::Integer(1), "At most so many in a call.").or("100"),
-        Key::new("linger", Kind::Duration, "How long the first waits for others.").or("250ms"),
+        Key::new("linger", Kind::Duration(0), "How long the first waits for others.").or("250ms"),
     ],
     one_of: &[],
 };
@@ -110,7 +110,7 @@ pub static CACHE: Shape = Shape {
     name: "a cache",
     about: "How long an answer serves later documents.",
     keys: &[
-        Key::new("for", Kind::Duration, "The age up to which it serves.").required(),
+        Key::new("for", Kind::Duration(1), "The age up to which it serves.").required(),
         Key::new("since", Kind::Expression, "Only if it was requested at or after this instant."),
         Key::new("size", Kind::Integer(1), "At most so many answers.").or("1000"),
     ],
@@ -163,7 +163,7 @@ pub static REFRESH: Shape = Shape {
         Key::new("body", EXPRESSIONS, "Fields of the body of a POST."),
         Key::new("headers", EXPRESSIONS, "Headers."),
         Key::new("url", Kind::Expression, "The link, in `answer`.").required(),
-        Key::new("margin", Kind::Duration, "How long before its end a link counts as expired.").or("60s"),
+        Key::new("margin", Kind::Duration(0), "How long before its end a link counts as expired.").or("60s"),
         Key::new("times", Kind::Integer(1), "How often for one message.").or("2"),
     ],
     one_of: &["get", "post"],

@@ -75,7 +75,7 @@ fn the_environment_is_read_as_the_kind_that_is_expected() {
         ("HOSTS", "a.example, b.example,c.example"),
         ("DELAYS", "[60]"),
         ("TOKEN", "t"),
-        ("FILES", "az://c"),
+        ("FILES", "/elsewhere"),
     ];
     let plan = load_str("good.yaml", GOOD, &values.into_iter().collect(), "/d").unwrap().plan;
     let Connection::Web(web) = &plan.connections["hosts"] else { panic!() };

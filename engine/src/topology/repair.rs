@@ -1,0 +1,244 @@
+//! What a key was meant to be, when it is none: another spelling, another word, another place.
+//!
+//! One slip is one problem. A key that was probably meant to be another is read as that one, and a key that stands one level
+//! too high or too low is read where it belongs, so that nothing else is reported as missing because of it.
+
+use super::diagnostic::{Diagnostic, code, nearest};
+use super::node::{Entry, Node, Value};
+use super::shape::{Kind, Shape};
+use super::source::{Source, Span};
+
+/// Words of other systems, and what they are called here.
+const ELSEWHERE: &[(&str, &[&str])] = &[
+    ("bootstrap_servers", &["brokers"]),
+    ("bootstrap.servers", &["brokers"]),
+    ("servers", &["brokers"]),
+    ("base_url", &["url"]),
+    ("uri", &["url"]),
+    ("endpoint", &["url"]),
+    ("path", &["url", "get", "to"]),
+    ("hosts", &["allow"]),
+    ("domains", &["allow"]),
+    ("allowed_hosts", &["allow"]),
+    ("authentication", &["auth"]),
+    ("user", &["username"]),
+    ("fields", &["message", "columns", "body"]),
+    ("schema", &["message", "columns"]),
+    ("value", &["body", "message"]),
+    ("payload", &["body", "message"]),
+    ("primary_key", &["key"]),
+    ("keys", &["key"]),
+    ("partition_by", &["partition"]),
+    ("partitioned_by", &["partition"]),
+    ("partitions", &["partition"]),
+    ("partition_columns", &["partition"]),
+    ("description", &["about"]),
+    ("comment", &["about"]),
+    ("doc", &["about"]),
+    ("version", &["language"]),
+    ("name", &["topology"]),
+    ("variables", &["vars"]),
+    ("consumer_group", &["group"]),
+    ("group_id", &["group"]),
+    ("retries", &["retry", "delays"]),
+    ("backoff", &["delays"]),
+    ("backoffs", &["delays"]),
+    ("max_attempts", &["max"]),
+    ("max_retries", &["max", "retries"]),
+    ("dlq", &["dead_letter"]),
+    ("dead_letters", &["dead_letter"]),
+    ("dead_letter_topic", &["dead_letter"]),
+    ("dead_letter_queue", &["dead_letter"]),
+    ("steps", &["stages"]),
+    ("transforms", &["stages"]),
+    ("outputs", &["send", "rows"]),
+    ("sinks", &["rows", "send"]),
+    ("output", &["send"]),
+    ("produce", &["send"]),
+    ("messages", &["send"]),
+    ("input", &["from", "source"]),
+    ("after", &["from"]),
+    ("where", &["when", "filter"]),
+    ("condition", &["when"]),
+    ("if", &["when"]),
+    ("otherwise", &["else"]),
+    ("default", &["else"]),
+    ("select", &["columns", "pick"]),
+    ("map", &["columns"]),
+    ("http", &["enrich"]),
+    ("call", &["enrich"]),
+    ("lookup", &["enrich"]),
+    ("explode", &["each"]),
+    ("flatten", &["each"]),
+    ("deduplicate", &["dedup"]),
+    ("dedupe", &["dedup"]),
+    ("ttl", &["window", "for"]),
+    ("switch", &["route"]),
+    ("on_missing", &["missing"]),
+    ("params", &["query"]),
+    ("parameters", &["query"]),
+    ("limit", &["rate", "pages", "rows"]),
+    ("batch_size", &["rows"]),
+    ("s3", &["object_store"]),
+    ("storage", &["object_store"]),
+    ("store", &["object_store"]),
+    ("deltalake", &["delta"]),
+    ("expire", &["expires"]),
+];
+
+/// The key of `shape` that `given` was meant to be.
+pub fn meant(given: &str, shape: &Shape) -> Option<&'static str> {
+    let names = || shape.keys.iter().map(|key| key.name);
+    let elsewhere = || {
+        let (_, here) = ELSEWHERE.iter().find(|(word, _)| *word == given.to_lowercase().replace('-', "_"))?;
+        here.iter().find_map(|name| names().find(|known| known == name))
+    };
+    nearest(given, names()).or_else(elsewhere)
+}
+
+/// Whether a value could be of a kind, by its form alone.
+pub fn may_be(node: &Node, kind: &Kind) -> bool {
+    match (&node.value, kind) {
+        (Value::Null | Value::Unset, _) | (_, Kind::Any) => true,
+        (Value::Map(_), _) => match kind {
+            Kind::Map(..) | Kind::Object(_) | Kind::ListOr(..) | Kind::ChoiceOr(..) | Kind::Column | Kind::Field => {
+                true
+            }
+            _ => false,
+        },
+        (Value::List(_), _) => matches!(kind, Kind::List(_) | Kind::ListOr(..)),
+        (Value::Scalar(_), _) => !matches!(kind, Kind::Map(..) | Kind::Object(_) | Kind::List(_) | Kind::ListOr(..)),
+    }
+}
+
+/// Whether `entry` could be the key of its name in `shape`.
+pub fn fits(entry: &Entry, shape: &Shape) -> bool {
+    shape.key(&entry.key).is_some_and(|key| may_be(&entry.value, &key.kind))
+}
+
+/// Reads keys of `shape` that are misspelt as what they were meant to be. What is left is no key of it.
+pub fn spelling(entries: &mut [Entry], shape: &Shape, source: &Source, problems: &mut Vec<Diagnostic>) {
+    for at in 0..entries.len() {
+        let Some(entry) = entries.get(at).filter(|entry| shape.key(&entry.key).is_none()) else { continue };
+        let Some(name) = meant(&entry.key, shape) else { continue };
+        let problem = unknown(entry, shape, source).help(format!("did you mean `{name}`?")).write(name);
+        let there = entries.iter().any(|other| other.key == name);
+        if there && nearest(&entry.key, [name]).is_none() {
+            continue;
+        }
+        problems.push(problem);
+        let Some(entry) = entries.get_mut(at) else { continue };
+        // One that stands there already is left alone: the slip is marked, so that nobody reports it again.
+        entry.key = if there { String::new() } else { name.to_owned() };
+    }
+}
+
+/// The problem of a key that `shape` does not have.
+pub fn unknown(entry: &Entry, shape: &Shape, source: &Source) -> Diagnostic {
+    Diagnostic::new(code::UNKNOWN_KEY, source, entry.at, format!("unknown key `{}` in {}", entry.key, shape.name))
+}
+
+/// The key of `shape` below which `entry` belongs, with what stands there: the one of its mappings that has such a key.
+pub fn below(entry: &Entry, entries: &[Entry], shape: &'static Shape) -> Option<(&'static str, &'static Shape)> {
+    let inner = shape.keys.iter().filter_map(|key| match key.kind {
+        Kind::Object(inner) | Kind::ChoiceOr(_, inner) => Some((key.name, inner)),
+        _ => None,
+    });
+    let fitting: Vec<_> = inner.filter(|(_, inner)| !std::ptr::eq(*inner, shape) && fits(entry, inner)).collect();
+    let there = |name: &str| entries.iter().any(|other| other.key == name);
+    let lacks = |name: &str| {
+        entries.iter().all(|other| other.key != name || matches!(&other.value.value, Value::Null | Value::Map(_)))
+            && entries.iter().all(|other| other.key != name || other.value.entry(&entry.key).is_none())
+    };
+    let mut present = fitting.iter().filter(|(name, _)| there(name));
+    match (present.next(), present.next(), fitting.as_slice()) {
+        (Some(one), None, _) => Some(*one),
+        (None, _, [one]) => Some(*one),
+        _ => None,
+    }
+    .filter(|(name, _)| lacks(name))
+}
+
+/// Puts `entry` below the key `name` of a mapping.
+pub fn put_below(entries: &mut Vec<Entry>, name: &str, entry: Entry) {
+    let at = entry.at;
+    if let Some(found) = entries.iter_mut().find(|other| other.key == name) {
+        match &mut found.value.value {
+            Value::Map(inner) => inner.push(entry),
+            value => *value = Value::Map(vec![entry]),
+        }
+        return;
+    }
+    let value = Node { span: at, value: Value::Map(vec![entry]) };
+    entries.push(Entry { key: name.to_owned(), at, value });
+}
+
+/// In a mapping of things that are `shape`s: keys of the shape itself that stand beside a thing that has nothing, because
+/// they are not indented. They are put below it; the first of each thing is reported.
+pub fn indentation(entries: &mut Vec<Entry>, shape: &Shape, source: &Source, problems: &mut Vec<Diagnostic>) {
+    let mut at = 0;
+    while at + 1 < entries.len() {
+        let slips = |entry: &Entry| shape.key(&entry.key).is_some_and(|key| may_be(&entry.value, &key.kind));
+        let count = match entries.get(at) {
+            Some(thing) if thing.value.is_null() => entries.iter().skip(at + 1).take_while(|e| slips(e)).count(),
+            _ => 0,
+        };
+        if count > 0 {
+            let inner: Vec<Entry> = entries.drain(at + 1..=at + count).collect();
+            if let (Some(thing), Some(first)) = (entries.get_mut(at), inner.first()) {
+                let message = format!("`{}` is a key of {} and stands beside `{}`", first.key, shape.name, thing.key);
+                let help = format!("indent it below `{}`", thing.key);
+                problems.push(Diagnostic::new(code::UNKNOWN_KEY, source, first.at, message).help(help));
+                thing.value = Node { span: first.at, value: Value::Map(inner) };
+            }
+        }
+        at += 1;
+    }
+}
+
+/// What to write for a value of another form than `kind`.
+pub fn other_form(node: &Node, kind: &Kind, source: &Source, problem: Diagnostic) -> Diagnostic {
+    let raw = source.text.get(node.span.start..node.span.end).unwrap_or("").trim_end();
+    let one_line = !raw.contains('\n') && raw.len() < 120;
+    let mapping = matches!(kind, Kind::Map(..) | Kind::Object(_));
+    match &node.value {
+        Value::Scalar(scalar) if matches!(kind, Kind::List(_)) && one_line && !raw.is_empty() => {
+            let _ = scalar;
+            problem.write(format!("[{raw}]"))
+        }
+        Value::Scalar(scalar) if mapping => match scalar.text.split_once(':') {
+            Some((key, value)) if scalar.plain && !value.starts_with(' ') && super::conform::is_binding(key) => {
+                problem.help(format!("a blank is missing behind `{key}:`"))
+            }
+            _ => problem,
+        },
+        Value::List(_) if mapping => problem.help("write `name: ...` in place of `- ...`"),
+        Value::Map(_) if matches!(kind, Kind::List(_)) => {
+            problem.help("write `[a, b]`, or `- a` on lines of their own")
+        }
+        Value::Map(_) if one_line && raw.starts_with('{') && !matches!(kind, Kind::Column | Kind::Field) => {
+            problem.write(format!("\"{}\"", raw.replace('"', "\\\"")))
+        }
+        Value::List(items) if one_line && items.iter().all(|item| item.text().is_some()) && raw.starts_with('[') => {
+            match kind {
+                Kind::Expression | Kind::Template => problem.write(format!("\"{}\"", raw.replace('"', "\\\""))),
+                Kind::Name | Kind::Text | Kind::Reference if items.len() == 1 => {
+                    let text = items.first().and_then(Node::text).unwrap_or_default();
+                    problem.write(text.to_owned())
+                }
+                Kind::Name => {
+                    let texts: Vec<&str> = items.iter().filter_map(Node::text).collect();
+                    problem.write(format!("\"{}\"", texts.join(",")))
+                }
+                _ => problem,
+            }
+        }
+        _ => problem,
+    }
+}
+
+/// Where a problem of a value is shown: a value that is nothing has no place of its own.
+pub fn place(node: &Node, key: Span, source: &Source) -> Span {
+    let written = source.text.get(node.span.start..node.span.end).is_some_and(|text| !text.trim().is_empty());
+    if node.is_null() && !written { key } else { node.span }
+}

@@ -1,0 +1,238 @@
+//! What people get wrong: one slip in a small good topology, one problem, exactly under the slip, and what to do about it.
+
+use super::super::{Environment, Source, load_str};
+
+const SMALL: &str = include_str!("small.yaml");
+
+/// A code, what is replaced, by what, what the carets stand under, and words of the message, of what was expected or of the
+/// help.
+type Slip = (&'static str, &'static str, &'static str, &'static str, &'static str);
+
+#[rustfmt::skip]
+const SLIPS: &[Slip] = &[
+    // Not YAML.
+    ("E0100", "    name: \"{prefix}.orders\"", "    name: \"{prefix}.orders", "\"", "this quote is never closed"),
+    ("E0100", "    key: [order_id]", "    key: [order_id", "[", "put `]` behind the last element"),
+    
+    ("E0100", "    message:\n      id: id!\n", "    message:\n\t  id: id!\n", "\t", "indent with blanks"),
+    ("E0100", "      topic: orders\n      group", "      topic:orders\n      group", "topic", "write `topic: ...`"),
+    ("E0100", "name: \"{prefix}.orders\"", "name: {prefix}.orders", "{prefix}.orders", "write `\"{prefix}.orders\"`"),
+    ("E0100", "        when: event.customer\n", "        when: 'A' == event.customer\n", "'A' == event.customer", "write `\"'A' == event.customer\"`"),
+    ("E0100", "          items: total", "          items: `5`", "`5`", "write `\"`5`\"`"),
+    ("E0100", "topology: shop\n", "topology: shop\nabout: orders: all of them\n", "orders: all of them", "needs quotes"),
+    ("E0100", "      group: orders\n", "     group: orders\n", "", "indentation"),
+    ("E0100", "customer: string\n", "customer: *text\n", "", "no anchor"),
+    ("E0108", "topology: shop\n", "---\ntopology: shop\n---\n", "", "one document"),
+    ("E0108", "        when: answer_of.url", "        when: !answer_of.url", "!answer_of.url", "write `\"!answer_of.url\"`"),
+    ("E0108", "      customer: string\n", "      customer: !string\n", "!string", "`string!`"),
+    ("E0104", "      deadline: 60s\n", "      deadline: 60s\n      group: other\n", "group", "stands twice, first in line"),
+    // Keys: spelling, other words.
+    ("E0101", "      group: orders\n", "      gruop: orders\n", "gruop", "did you mean `group`?"),
+    ("E0101", "    stages:\n      kind", "    stage:\n      kind", "stage", "did you mean `stages`?"),
+    ("E0101", "flows:\n", "flow:\n", "flow", "did you mean `flows`?"),
+    ("E0101", "        delays: [5m, 10m]", "        delay: [5m, 10m]", "delay", "did you mean `delays`?"),
+    ("E0101", "dead_letter: \"{prefix}.dlq\"", "dlq: \"{prefix}.dlq\"", "dlq", "did you mean `dead_letter`?"),
+    ("E0101", "      retry:\n        topic", "      retries:\n        topic", "retries", "did you mean `retry`?"),
+    ("E0101", "kafka: {brokers", "kafka: {bootstrap_servers", "bootstrap_servers", "did you mean `brokers`?"),
+    ("E0101", "    key: [customer]", "    primary_key: [customer]", "primary_key", "did you mean `key`?"),
+    ("E0101", "        body:\n", "        bdoy:\n", "bdoy", "did you mean `body`?"),
+    ("E0101", "        pick: >-", "        pik: >-", "pik", "did you mean `pick`?"),
+    ("E0101", "      timeout: 10s", "      banana: 10s", "banana", "unknown key `banana` in an http connection"),
+    ("E0101", "        table: customers\n", "        tabel: customers\n", "tabel", "did you mean `table`?"),
+    ("E0101", "dedup: {key: event.id, at", "dedup: {keys: event.id, at", "keys", "did you mean `key`?"),
+    // Keys: one level too high or too low.
+    ("E0101", "      group: orders\n", "    group: orders\n", "group", "put it below `source`"),
+    ("E0101", "      deadline: 60s\n      retry:\n        topic: \"{prefix}.retry.{delay}\"\n        delays: [5m, 10m]\n        dead_letter: \"{prefix}.dlq\"\n", "      deadline: 60s\n      dead_letter: \"{prefix}.dlq\"\n", "dead_letter", "put it below `retry`"),
+    ("E0101", "      retry: {dead_letter: \"{prefix}.links.dlq\"}\n    stages:\n      file:", "      retry: {dead_letter: \"{prefix}.links.dlq\", deadline: 5s}\n    stages:\n      file:", "deadline", "is a key of a source"),
+    ("E0101", "    rows:\n      customer:\n", "      rows:\n      customer:\n", "", ""),
+    ("E0101", "      group: links\n      retry: {dead_letter: \"{prefix}.links.dlq\"}\n    stages:\n      file:\n        download: {connection: web, spool: spool, url: event.url, name: event.id}\n      stored:\n        upload:\n          connection: files\n          spool: spool\n          file: file.path\n          to: \"links/{event.id}\"\n", "      group: links\n      retry: {dead_letter: \"{prefix}.links.dlq\"}\n      stages:\n        file:\n          download: {connection: web, spool: spool, url: event.url, name: event.id}\n        stored:\n          upload: {connection: files, spool: spool, file: file.path, to: \"links/{event.id}\"}\n", "stages", "indent it less"),
+    ("E0101", "  links:\n    source:\n      topic: links\n      group: links\n      retry: {dead_letter: \"{prefix}.links.dlq\"}\n    stages:\n", "  links:\n  source:\n      topic: links\n      group: links\n      retry: {dead_letter: \"{prefix}.links.dlq\"}\n  stages:\n", "source", "indent it below `links`"),
+    ("E0101", "          connection: api\n          get: \"/orders/{event.id}\"", "          get: \"/orders/{event.id}\"\n        connection: api", "connection", "put it below `enrich`"),
+    // Missing keys and values.
+    ("E0102", "      group: links\n", "", "source", "needs the key `group`"),
+    ("E0102", "      group: links\n", "      group:\n", "group", "write `group: NAME`"),
+    ("E0102", "    name: \"{prefix}.links\"\n", "", "links", "a topic needs the key `name`"),
+    ("E0102", "    key: [customer]\n", "    key:\n", "key", "`key` has no value"),
+    ("E0105", "        pick: >-\n          sum(event.lines[].n) ||\n          length(event.lines)\n", "        from: source\n", "total", "a stage needs one of"),
+    ("E0105", "        pick: >-\n", "        filter: event.open\n        pick: >-\n", "pick", "keep one of them"),
+    // Kinds of values.
+    ("E0103", "    key: [customer]", "    key: customer", "customer", "write `[customer]`"),
+    ("E0103", "allow: [files.example.com]", "allow: files.example.com", "files.example.com", "write `[files.example.com]`"),
+    ("E0103", "deadline: 60s", "deadline: 5 minutes", "5 minutes", "write `5m`"),
+    ("E0103", "deadline: 60s", "deadline: 1.5h", "1.5h", "write `90m`"),
+    ("E0103", "deadline: 60s", "deadline: 0s", "0s", "more than nothing"),
+    ("E0103", "deadline: 60s", "deadline: soon", "soon", "a duration such as"),
+    ("E0103", "deadline: 60s", "budget: 8MB", "8MB", "write `8MiB`"),
+    ("E0103", "external: written", "external: writen", "writen", "did you mean `written`?"),
+    ("E0103", "          else: skip", "          else: drop", "drop", "one of `dead`, `skip`"),
+    ("E0103", "      count: int64\n", "      count: integer\n", "integer", "did you mean `int64`?"),
+    ("E0103", "      customer: string\n      day", "      customer: strng\n      day", "strng", "did you mean `string`?"),
+    ("E0103", "      id: id!\n", "      id: {type: id, required: true}\n", "{type: id, required: true}", "write `id!`"),
+    ("E0103", "      stored:\n        upload:", "      - stored:\n        upload:", "", ""),
+    ("E0103", "        delays: [5m, 10m]", "        delays: [5m, ten]", "ten", "a duration such as"),
+    ("E0103", "      kind:\n        route:\n          by: event.customer\n          cases: {A: [big], B: [small]}", "      kind:\n        route:\n          by: event.customer\n          cases: {A: big, B: [small]}", "big", "write `[big]`"),
+    ("E0103", "kafka: {brokers: embedded}", "kafka: {brokers: embedded, partitions: 0}", "0", "at least 1"),
+    ("E0103", "kafka: {brokers: embedded}", "kafka: {brokers: embedded, partitions: 6.0}", "6.0", "write `6`"),
+    ("E0103", "kafka: {brokers: embedded}", "kafka: {brokers: embedded, create: yes}", "yes", "write `true`"),
+    ("E0106", "      answer_of:\n", "      answer of:\n", "answer of", "letters, digits and `_`"),
+    ("E0106", "name: \"{prefix}.links\"", "name: \"{prefix} links\"", "\"{prefix} links\"", "is no name of a topic"),
+    ("E0107", "language: 1", "language: 3", "3", "version `3`"),
+    // The environment and variables.
+    ("E0110", "${TOKEN:-}", "${TOKEN}", "${TOKEN}", "give a default"),
+    ("E0111", "${TOKEN:-}", "${TOKEN", "${", "closing brace"),
+    ("E0111", "${TOKEN:-}", "${TOKEN-x}", "${TOKEN-x}", "write `${TOKEN:-x}`"),
+    ("E0111", "\"/orders/{event.id}\"", "\"/orders/${event.id}\"", "${event.id}", "a template says `{event.id}`"),
+    ("E0112", "\"{prefix}.links\"", "\"{prefx}.links\"", "{prefx}", "did you mean `prefix`?"),
+    ("E0113", "vars: {prefix: \"${SHOP_PREFIX:-shop}\"}", "vars: {prefix: \"{a}\", a: \"{prefix}\"}", "prefix", "`prefix` → `a` → `prefix`"),
+    // Expressions.
+    ("E0120", "          length(event.lines)", "          lenght(event.lines)", "lenght", "did you mean `length`?"),
+    ("E0120", "          length(event.lines)", "          length(event.lines, event.id)", "length", "takes 1 argument, not 2"),
+    ("E0120", "          length(event.lines)", "          length(`5`)", "`", "must be a text or a list or an object, not a number"),
+    ("E0120", "          sum(event.lines[].n) ||", "          sum(event.lines[].n) or", "o", "`or` is written `||`"),
+    ("E0120", "          items: total", "          items: 5", "5", "numbers are written in backticks"),
+    ("E0120", "        when: event.customer\n", "        when: event.customer = 'A'\n", "=", "'=='"),
+    ("E0120", "        when: event.customer\n", "        when: \"event.customer == \\\"\\u00e9\\\" && lowr(event.id)\"\n", "lowr", "did you mean `lower`?"),
+    ("E0120", "        when: event.customer\n", "        when: 'event.customer == ''A'' && lowr(event.id)'\n", "lowr", "did you mean `lower`?"),
+    ("E0120", "          customer: event.customer\n          day", "          customer: uuid5('not-a-uuid', event.customer)\n          day", "'", "must be a UUID"),
+    ("E0121", "\"/orders/{event.id}\"", "\"/orders/{event.id\"", "{", "never closed"),
+    ("E0207", "          sum(event.lines[].n) ||", "          sum(evnt.lines[].n) ||", "evnt", "did you mean `event`?"),
+    ("E0207", "          note: answer_of.note", "          note: done", "done", "\"'done'\""),
+    ("E0207", "        when: event.customer\n", "        when: event.customer == \"A\"\n", "\"A\"", "single quotes: 'A'"),
+    ("E0207", "        when: event.customer\n", "        when: event.open == true\n", "true", "backticks"),
+    ("E0207", "          seen_at: event.placed_at", "          seen_at: total", "total", "say `from: total`"),
+    ("E0207", "          by: event.customer", "          by: total", "total", "stands below"),
+    ("E0207", "get: \"/orders/{event.id}\"", "get: \"/event/{evnt.id}\"", "evnt", "did you mean `event`?"),
+    ("E0207", "          note: answer_of.note", "          note: anwser_of.note", "anwser_of", "did you mean `answer_of`?"),
+    ("E0208", "          length(event.lines)", "          length(event.liens)", "liens", "did you mean `lines`?"),
+    ("E0208", "kind.big ||", "kind.bgi ||", "bgi", "did you mean `big`?"),
+    ("E0208", "    key: id\n", "    key: idd\n", "idd", "did you mean `id`?"),
+    ("E0208", "          url: answer_of.url", "          urll: answer_of.url", "urll", "did you mean `url`?"),
+    // Names.
+    ("E0201", "          connection: api", "          connection: apis", "apis", "did you mean `api`?"),
+    ("E0202", "          connection: api", "          connection: lake", "lake", "of that kind: `api`"),
+    ("E0203", "        table: customers\n", "        table: customer\n", "customer", "did you mean `customers`?"),
+    ("E0203", "    parent: customers", "    parent: custmers", "custmers", "did you mean `customers`?"),
+    ("E0204", "      topic: orders\n", "      topic: order\n", "order", "did you mean `orders`?"),
+    ("E0204", "        topic: links\n        when", "        topic: link\n        when", "link", "did you mean `links`?"),
+    ("E0205", "        from: source\n", "        from: sorce\n", "sorce", "did you mean `source`?"),
+    ("E0205", "        dedup: {key", "        from: total\n        dedup: {key", "total", "move the stage up"),
+    ("E0205", "        dedup: {key", "        from: once\n        dedup: {key", "once", "reads itself"),
+    ("E0206", "    key: [order_id]", "    key: [orderid]", "orderid", "did you mean `order_id`?"),
+    ("E0206", "          order_id: event.id", "          order_ids: event.id", "order_ids", "did you mean `order_id`?"),
+    ("E0209", "      note: text", "      NOTE: text\n      note: text", "note", "differ in case only"),
+    ("E0212", "url: https://api.example.com", "url: api.example.com", "api.example.com", "https://"),
+    ("E0212", "allow: [files.example.com]", "allow: [\"https://files.example.com/\"]", "\"https://files.example.com/\"", "write `files.example.com`"),
+    ("E0212", "brokers: embedded", "brokers: \"localhost:port\"", "\"localhost:port\"", "host:port"),
+    ("E0212", "lake: {delta: {url: \"{data}/tables\"}}", "lake: {delta: {url: \"s3://a/b\"}}", "\"s3://a/b\"", "abfss://"),
+    ("E0213", "brokers: embedded}", "brokers: embedded, consumer: {group.id: x}}", "group.id", "cannot be set by hand"),
+    ("E0213", "brokers: embedded}", "brokers: embedded, consumer: {fetch.min.byte: 1}}", "fetch.min.byte", "has no setting"),
+    ("E0415", "spool: {object_store: {url: \"{data}/spool\"}}", "spool: {object_store: {url: \"memory:///spool\"}}", "\"memory:///spool\"", "a folder of this machine"),
+    ("E0415", "          connection: files\n", "          connection: spool\n", "spool", "name another object store"),
+    // Tables and rows.
+    ("E0302", "    partition: [day]\n", "    partition: [note, day]\n    mode: insert\n", "", ""),
+    ("E0303", "    columns: {customer: string!", "    parent: orders\n    columns: {customer: string!", "orders", "`customers` → `orders` → `customers`"),
+    ("E0303", "    key: [customer]\n", "    key: [customer]\n    parent: customers\n", "customers", "is its own parent"),
+    ("E0402", "          order_id: event.id\n", "", "columns", "`order_id`, a column of the key of `orders`"),
+    ("E0402", "          day: event.placed_at\n", "", "columns", "`day`, a partition column of `orders`"),
+    ("E0403", "          day: event.placed_at", "          day: now()", "now()", "such as `source.time`"),
+    ("E0403", "          day: event.placed_at", "          day: answer_of.fetched_at", "answer_of.fetched_at", "a time of writing"),
+    ("E0403", "          length(event.lines)\n    rows:", "          length(event.lines)\n      today:\n        pick: now()\n    rows:", "", ""),
+    ("E0405", "          day: event.placed_at", "          day: event.count", "event.count", "of type `int64` and never becomes `date`"),
+    ("E0405", "          items: total", "          items: event.placed_at", "event.placed_at", "never becomes `int64`"),
+    ("E0405", "          items: total", "          items: \"'many'\"", "\"'many'\"", "never becomes `int64`"),
+    ("E0405", "          length(event.lines)", "          length(event.count)", "event.count", "is of type `int64`"),
+    ("E0404", "          url: answer_of.url\n", "", "body", "add `url: expression`"),
+    ("E0409", "dedup: {key: event.id,", "dedup: {key: event.count,", "orders", "forgets: true"),
+    // Flows.
+    ("E0410", "      retry: {dead_letter: \"{prefix}.links.dlq\"}\n", "", "source", "dead_letter: TOPIC"),
+    ("E0410", "        delays: [5m, 10m]\n", "", "topic", "say when to try again"),
+    ("E0410", "\"{prefix}.retry.{delay}\"", "\"{prefix}.retry\"", "\"{prefix}.retry\"", "`{delay}` in the name"),
+    ("E0407", "    external: written\n    key", "    external: read\n    key", "", ""),
+    ("E0408", "    external: written\n", "", "orders", "say `external: written`"),
+    ("E0407", "  links:\n    name:", "  spare:\n    name: spare\n    message: {id: id!}\n  links:\n    name:", "spare", "nobody reads or writes"),
+    ("E0413", "cases: {A: [big]", "cases: {A: [big, huge]", "huge", "nobody reads the label `huge`"),
+    ("E0406", "          items: total\n", "", "total", "nobody reads"),
+    ("E0305", "name: \"{prefix}.links\"", "name: \"{prefix}.orders\"", "\"{prefix}.orders\"", "have one name"),
+    ("E0305", "dead_letter: \"{prefix}.dlq\"", "dead_letter: \"{prefix}.links\"", "\"{prefix}.links\"", "taken by"),
+    ("E0401", "          to: \"links/{event.id}\"\n", "          to: \"links/{event.id}\"\n    rows:\n      c: {table: customers, columns: {customer: event.id}}\n", "customers", "send a message to that flow"),
+];
+
+/// What each slip of the table gives, if it is not what is told there.
+fn mismatch(slip: &Slip) -> Option<String> {
+    let (code, from, to, under, says) = slip;
+    // Slips whose outcome has a test of its own below.
+    if under.is_empty() && says.is_empty() {
+        return None;
+    }
+    if SMALL.matches(from).count() == 0 {
+        return Some(format!("`{from}` is not in the topology"));
+    }
+    let text = SMALL.replacen(from, to, 1);
+    let problems = match load_str("t.yaml", &text, &Environment::default(), "/d") {
+        Ok(_) => return Some(format!("{code} by `{to}`: accepted")),
+        Err(problems) => problems,
+    };
+    let errors: Vec<_> = problems.items.iter().filter(|p| p.code.starts_with('E')).collect();
+    let [problem] = errors.as_slice() else {
+        return Some(format!("{code} by `{to}`: {} errors\n{problems}", errors.len()));
+    };
+    let source = Source::new("t.yaml", text.as_str());
+    let offset = |line: usize, column: usize| {
+        let start = source.start(line);
+        start + source.line(line).char_indices().nth(column - 1).map_or(source.line(line).len(), |(at, _)| at)
+    };
+    let at = &problem.position;
+    let (start, end) = (offset(at.line, at.column), offset(at.end_line, at.end_column));
+    let found = text.get(start..end).unwrap_or("");
+    let words = [Some(&problem.message), problem.expected.as_ref(), problem.help.as_ref()];
+    let said = words.into_iter().flatten().any(|text| text.contains(says));
+    let fits = problem.code == *code && said && (under.is_empty() || found == *under);
+    (!fits).then(|| {
+        format!("{code} by `{to}`: {} under `{found}`, expected `{under}` and `{says}`\n{problems}", problem.code)
+    })
+}
+
+#[test]
+fn the_small_topology_is_good() {
+    let loaded =
+        load_str("t.yaml", SMALL, &Environment::default(), "/d").unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(loaded.warnings.render(), "");
+}
+
+#[test]
+fn one_slip_is_one_problem_under_the_slip() {
+    assert!(SLIPS.len() > 120);
+    let failures: Vec<String> = SLIPS.iter().filter_map(mismatch).collect();
+    assert!(failures.is_empty(), "{} of {} fail\n{}", failures.len(), SLIPS.len(), failures.join("\n"));
+}
+
+/// Edits, the code, what the carets stand under, and words.
+type Slips = (&'static [(&'static str, &'static str)], &'static str, &'static str, &'static str);
+
+#[rustfmt::skip]
+const SEVERAL: &[Slips] = &[
+    // What comes from the clock goes into a partition by way of a stage, or of a field.
+    (&[("pick: >-\n          sum(event.lines[].n) ||\n          length(event.lines)", "pick: now()"), ("          items: total\n", ""), ("day: event.placed_at", "day: total")], "E0403", "total", "a time of writing"),
+    (&[("      open: bool\n", "      open: bool\n      read_at: {timestamp: now()}\n"), ("day: event.placed_at", "day: date(event.read_at)")], "E0403", "date(event.read_at)", "`event.read_at`"),
+    // The parent's rows come from another flow.
+    (&[("      customer:\n        table: customers\n        from: source\n        when: event.customer\n        columns:\n          customer: event.customer\n          seen_at: event.placed_at\n", ""), ("          to: \"links/{event.id}\"\n", "          to: \"links/{event.id}\"\n    rows:\n      c: {table: customers, columns: {customer: event.id}}\n")], "E0303", "customers", "a row could be visible before its parent"),
+    (&[("  bus: {kafka: {brokers: embedded}}\n", "  bus: {kafka: {brokers: embedded}}\n  far: {kafka: {brokers: \"b:9092\"}}\n"), ("    external: written\n", "    external: written\n    in: bus\n"), ("    name: \"{prefix}.links\"\n", "    name: \"{prefix}.links\"\n    in: far\n")], "E0414", "links", "writes to `bus` only"),
+];
+
+#[test]
+fn slips_that_need_several_edits() {
+    for (edits, code, under, says) in SEVERAL {
+        let mut text = SMALL.to_owned();
+        for (from, to) in *edits {
+            assert!(text.contains(from), "{from}");
+            text = text.replacen(from, to, 1);
+        }
+        let problems = load_str("t.yaml", &text, &Environment::default(), "/d").map(drop).unwrap_err();
+        let errors: Vec<_> = problems.items.iter().filter(|p| p.code.starts_with('E')).collect();
+        assert_eq!(errors.len(), 1, "{problems}");
+        let at = &errors[0].position;
+        let line = text.lines().nth(at.line - 1).unwrap();
+        assert!(errors[0].code == *code && line[at.column - 1..].starts_with(under), "{problems}");
+        assert!(problems.render().contains(says), "{problems}");
+    }
+}
