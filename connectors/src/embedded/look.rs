@@ -107,6 +107,12 @@ fn load(db: &Source, catalogue: &Catalogue) -> Result<BTreeMap<Arc<str>, u32>, r
     Ok(ids)
 }
 
+impl Store {
+    fn refused(&self) -> Error {
+        Error::permanent(format!("{} is only read here", self.file.path.display()))
+    }
+}
+
 #[async_trait]
 impl local::Store for Store {
     fn catalogue(&self) -> &Catalogue {
@@ -114,7 +120,11 @@ impl local::Store for Store {
     }
 
     async fn write(&self, _: Write) -> Result<()> {
-        Err(Error::permanent(format!("{} is only read here", self.file.path.display())))
+        Err(self.refused())
+    }
+
+    async fn trim(&self, _: &str, _: i32, _: i64) -> Result<()> {
+        Err(self.refused())
     }
 
     async fn scan(&self, fetches: Vec<Fetch>, max_messages: usize, max_bytes: usize) -> Result<Vec<Message>> {

@@ -61,6 +61,12 @@ impl Form<'_> {
         match kind {
             Kind::List(inner) => {
                 self.read_variable(node, true);
+                if let (Value::Scalar(_), true) = (&node.value, may_be_scalar(inner)) {
+                    // One in place of a list of one: what depends on it is not reported.
+                    self.wrong(node, kind, at);
+                    node.value = Value::List(vec![node.clone()]);
+                    return;
+                }
                 let Value::List(items) = &mut node.value else { return self.wrong(node, kind, at) };
                 items.iter_mut().for_each(|item| {
                     let at = item.span;
@@ -136,7 +142,13 @@ impl Form<'_> {
             }
         }
         for entry in entries {
-            self.name(&entry.key, entry.at, names);
+            if !self.name(&entry.key, entry.at, names) && names == Names::Bindings {
+                // Expressions can only say it in another spelling, which then names nothing else.
+                let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+                if !self.source.text.contains(&format!("from: {}", entry.key)) {
+                    entry.key = entry.key.chars().map(plain).collect();
+                }
+            }
             self.value(&mut entry.value, inner, entry.at);
         }
     }
@@ -155,7 +167,7 @@ impl Form<'_> {
         self.strays.push((depth, entry));
     }
 
-    fn name(&mut self, name: &str, at: Span, names: Names) {
+    fn name(&mut self, name: &str, at: Span, names: Names) -> bool {
         let start = |c: char| c.is_ascii_alphabetic() || c == '_';
         let (allowed, expected) = match names {
             Names::Any => (!name.is_empty(), "some text"),
@@ -169,6 +181,7 @@ impl Form<'_> {
         if !allowed {
             self.problem(code::BAD_NAME, at, format!("`{name}` is no name here")).expected = Some(expected.into());
         }
+        allowed
     }
 
     fn object(&mut self, node: &mut Node, shape: &'static Shape, at: Span) {
@@ -373,6 +386,9 @@ impl Form<'_> {
         };
         let zero = matches!(kind, Kind::Duration(1..) | Kind::Size(1..)) && text.trim_start().starts_with('0');
         let problem = if zero { problem.help("it must be more than nothing") } else { problem };
+        if let (Some(meant), Kind::Choice(_), Value::Scalar(scalar)) = (&meant, kind, &mut node.value) {
+            scalar.text.clone_from(meant);
+        }
         self.problems.push(match (meant, kind) {
             (Some(meant), Kind::Choice(_)) => problem.help(format!("did you mean `{meant}`?")).write(meant),
             (Some(meant), _) => problem.write(meant),
@@ -382,11 +398,25 @@ impl Form<'_> {
 
     fn syntax(&mut self, node: &Node, code: &'static str, error: Option<ParseError>) {
         let Some(error) = error else { return };
-        let span = node.locate(self.source, error.offset, 1);
+        let length = token(node.text().unwrap_or_default().get(error.offset..).unwrap_or_default());
+        let span = node.locate(self.source, error.offset, length);
         let mut problem = Diagnostic::new(code, self.source, span, error.message);
         problem.help = error.hint;
         self.problems.push(problem);
     }
+}
+
+/// How long the word or the literal is that a text begins with.
+fn token(text: &str) -> usize {
+    let word = text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
+    match text.chars().next() {
+        Some(quote @ ('\'' | '`')) => text.get(1..).and_then(|rest| rest.find(quote)).map_or(1, |end| end + 2),
+        _ => word.max(1),
+    }
+}
+
+fn may_be_scalar(kind: &Kind) -> bool {
+    !matches!(kind, Kind::Map(..) | Kind::Object(_) | Kind::List(_))
 }
 
 /// The names of shapes as things: `a connection` are connections.

@@ -77,7 +77,6 @@ codes! {
     TEST = "E0601", "A test that cannot be run as it is written.";
     UNUSED = "W0501", "Something declared that nothing uses.";
     FILES_AND_TABLES = "W0502", "A flow that moves files and feeds tables.";
-    SPLIT_SPOOL = "W0503", "A local spool that several flows share.";
     SELF_LOOP = "W0504", "A flow that writes the topic it reads.";
     NO_OUTPUT = "W0505", "A flow that writes nothing.";
 }

@@ -237,7 +237,13 @@ impl<'a> Reading<'a> {
         Diagnostic::new(code::YAML_FEATURE, self.source, span, message)
     }
 
-    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Diagnostic> {
+    /// The end of a list or mapping between brackets; others end where the next thing begins, which says nothing.
+    fn end(&self, span: Span, last: Span) -> usize {
+        let brackets = self.source.text.get(span.start..).is_some_and(|rest| rest.starts_with(['[', '{']));
+        if brackets { last.end.max(span.end) } else { span.end }
+    }
+
+    fn node(&mut self, event: Event<'a>, mut span: Span, depth: usize) -> Result<Node, Diagnostic> {
         self.nodes += 1;
         if self.nodes > MAX_NODES || depth > MAX_DEPTH {
             return Err(self.refuse(span, "too many nodes, or too deep"));
@@ -257,6 +263,7 @@ impl<'a> Reading<'a> {
                 self.open.push(span);
                 while let Some((event, at)) = self.next()? {
                     if event == Event::SequenceEnd {
+                        span.end = self.end(span, at);
                         break;
                     }
                     items.push(self.node(event, at, depth + 1)?);
@@ -286,13 +293,16 @@ impl<'a> Reading<'a> {
         Ok(node)
     }
 
-    fn mapping(&mut self, span: Span, depth: usize) -> Result<Node, Diagnostic> {
+    fn mapping(&mut self, mut span: Span, depth: usize) -> Result<Node, Diagnostic> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut merged: Vec<Entry> = Vec::new();
         self.open.push(span);
         while let Some((event, at)) = self.next()? {
             let key = match event {
-                Event::MappingEnd => break,
+                Event::MappingEnd => {
+                    span.end = self.end(span, at);
+                    break;
+                }
                 Event::Scalar(text, _, 0, None) => text.into_owned(),
                 Event::Scalar(_, _, _, Some(_)) => return Err(yaml::tag(self.source, at)),
                 Event::MappingStart(..) => {

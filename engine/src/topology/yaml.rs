@@ -17,6 +17,9 @@ pub fn explain(source: &Source, at: usize, reason: &str, open: &[Span]) -> Diagn
             return not_yaml(Span { start, end: start + 1 }, "a tab in the indentation").help("indent with blanks");
         }
     }
+    if let Some(start) = open_quote(source, line_number) {
+        return not_yaml(Span { start, end: start + 1 }, "this quote is never closed");
+    }
     if reason.contains("unclosed quote") {
         return not_yaml(Span { start: at, end: at + 1 }, "this quote is never closed");
     }
@@ -44,6 +47,11 @@ pub fn explain(source: &Source, at: usize, reason: &str, open: &[Span]) -> Diagn
         }
     }
     let line = source.line(line_number);
+    if reason.contains("mapping values are not allowed") {
+        if let Some(problem) = odd_indentation(source, line_number) {
+            return problem;
+        }
+    }
     if let Some(colon) = second_colon(line) {
         let (key, value) = line.split_at(colon);
         let value = value.get(1..).unwrap_or("").trim();
@@ -102,11 +110,13 @@ pub fn tag(source: &Source, span: Span) -> Diagnostic {
     let rest = source.text.get(start..).unwrap_or("");
     let end = start + rest.find([' ', '\n', '\r', ',', '}', ']']).unwrap_or(rest.len()).max(1);
     let name = source.text.get(start..end).unwrap_or("!").trim_start_matches('!');
-    let known = super::value::kind(name).is_some();
+    let ends =
+        rest.get(end - start..).is_none_or(|rest| rest.trim_start_matches(' ').starts_with(['\n', '\r', ',', '}']));
+    let known = ends && super::value::kind(name).is_some();
     let help = if known {
         format!("`!` stands behind the type: `{name}!`")
     } else {
-        format!("text that begins with `!` needs quotes: `\"!{name}\"`")
+        format!("text that begins with `!` needs quotes: write `\"!{name}\"`")
     };
     Diagnostic::new(
         code::YAML_FEATURE,
@@ -153,11 +163,10 @@ fn quotes_needed(source: &Source, line_number: usize, at: usize) -> Option<Diagn
         }
         '\'' if value.matches('\'').count() >= 2 && found > 0 => Some(
             help("the value goes on behind its closing quote")
-                .help(format!("put all of it into quotes: `\"{}\"`", value.replace('"', "\\\""))),
+                .help(format!("write `\"{}\"`", value.replace('"', "\\\""))),
         ),
         '"' if value.matches('"').count() >= 2 && found > 0 => Some(
-            help("the value goes on behind its closing quote")
-                .help(format!("put all of it into quotes: `'{}'`", value.replace('\'', "''"))),
+            help("the value goes on behind its closing quote").help(format!("write `'{}'`", value.replace('\'', "''"))),
         ),
         '`' | '@' | '%' if found == 0 => Some(
             help("text that begins with `@`, `` ` `` or `%` needs quotes")
@@ -180,4 +189,68 @@ fn quotes_needed(source: &Source, line_number: usize, at: usize) -> Option<Diagn
         }
         _ => None,
     }
+}
+
+/// A quote that opens in a line and is not closed in it, although the next line is a key: the last one at or above a line. A text
+/// that really goes on over several lines does not end in an error.
+fn open_quote(source: &Source, line_number: usize) -> Option<usize> {
+    let is_key = |line: &str| {
+        let key = line.trim_start().split(':').next().unwrap_or("");
+        let behind = line.trim_start().get(key.len()..).unwrap_or("");
+        let plain = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || "_-.?".contains(c));
+        plain && (behind == ":" || behind.starts_with(": "))
+    };
+    (1..=line_number).rev().take(500).find_map(|number| {
+        let next = source.line(number + 1);
+        let last = number + 1 > source.text.matches('\n').count();
+        let at = unclosed_in(source.line(number)).filter(|_| last || is_key(next) || next.trim().is_empty())?;
+        Some(source.start(number) + at)
+    })
+}
+
+/// Where the quote stands that a line opens and does not close.
+fn unclosed_in(line: &str) -> Option<usize> {
+    let (mut open, mut before, mut escaped): (Option<(usize, char)>, char, bool) = (None, ' ', false);
+    let mut chars = line.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        match (open, c) {
+            _ if escaped => escaped = false,
+            (Some((_, '"')), '\\') => escaped = true,
+            (Some((_, '\'')), '\'') if chars.peek().is_some_and(|(_, next)| *next == '\'') => drop(chars.next()),
+            (Some((_, quote)), _) if c == quote => open = None,
+            (Some(_), _) => {}
+            (None, '#') if before == ' ' => return None,
+            (None, '"' | '\'') if matches!(before, ' ' | '[' | '{' | ',') => open = Some((at, c)),
+            _ => {}
+        }
+        before = c;
+    }
+    // An apostrophe in the middle of a text opens nothing.
+    open.filter(|(at, _)| {
+        let front = line.get(..*at).unwrap_or("").trim_end();
+        front.is_empty() || front.ends_with([':', ',', '[', '{', '-'])
+    })
+    .map(|(at, _)| at)
+}
+
+/// A key that is indented further than the one above, which has a value: one of the two is out of line.
+fn odd_indentation(source: &Source, line_number: usize) -> Option<Diagnostic> {
+    let indent = |number: usize| source.line(number).len() - source.line(number).trim_start().len();
+    let above = |number: usize| {
+        let full = |n: &usize| !source.line(*n).trim().is_empty() && !source.line(*n).trim_start().starts_with('#');
+        (1..number).rev().find(full)
+    };
+    let first = above(line_number)?;
+    if indent(first) >= indent(line_number) {
+        return None;
+    }
+    let second = above(first).filter(|second| indent(*second) == indent(line_number));
+    let number = if second.is_some() { first } else { line_number };
+    let start = source.start(number) + indent(number);
+    let key = source.line(number).trim_start().split(':').next().unwrap_or("");
+    let span = Span { start, end: start + key.len().max(1) };
+    let problem =
+        Diagnostic::new(code::YAML, source, span, "not YAML: this line is not indented like the keys beside it");
+    let other = if second.is_some() { indent(line_number) } else { indent(first) };
+    Some(problem.help(format!("indent it by {other} blanks")))
 }

@@ -158,7 +158,11 @@ mod tests {
             refused: Some(std::sync::Arc::new(|_, url| url.starts_with("http:").then(|| "no".to_owned()))),
         };
         let scope = Scope { bindings: &Bindings::default(), root: Some(&root), env: &env };
-        match Expr::parse(expr).unwrap().eval(&scope) {
+        let expr = match Expr::parse(expr) {
+            Ok(expr) => expr,
+            Err(error) => return error.message,
+        };
+        match expr.eval(&scope) {
             Ok(value) => json::to_text(&value),
             Err(error) => error.message,
         }

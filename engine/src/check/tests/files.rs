@@ -127,6 +127,7 @@ fn what_two_files_claim_is_told_at_the_second() {
         ("E0305", line("    parent: customers") - 3),
         ("E0305", source),
         ("E0305", source),
+        ("E0305", source),
         ("E0305", links),
     ];
     assert_eq!(places, expected, "{}", both[1].render());

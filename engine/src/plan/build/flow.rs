@@ -118,6 +118,13 @@ impl<'a> Builder<'a> {
         let rows = reader.entries("rows").iter().filter_map(|b| self.rows(b, &base, &lines, &entry.key)).collect();
         let sends = reader.entries("send").iter().filter_map(|b| self.send(b, &base, &lines, &entry.key)).collect();
         self.unread_stages(&lines);
+        // A block that lacks a column of the key is the cause if a dedup does not find its own there.
+        let lacking: Vec<String> =
+            self.problems.iter().filter(|p| p.code == code::MISSING_COLUMN).map(|p| p.message.clone()).collect();
+        self.problems.retain(|p| {
+            let table = p.message.rsplit('`').nth(1).unwrap_or_default();
+            p.code != code::DEDUP_TABLE || !lacking.iter().any(|message| message.ends_with(&format!("`{table}`")))
+        });
         Flow {
             name: entry.key.clone(),
             aliases: reader.texts("aliases"),

@@ -140,9 +140,15 @@ impl<'a> Builder<'a> {
             let same = |e: &&&Entry| e.value.text().map(str::trim) == Some(expr.text().trim());
             columns.iter().find(same).and_then(|e| spec.column(e.key.trim_end_matches('?')))
         };
+        // A column that is misspelt was reported.
+        let misspelt = |expr: &Expr| {
+            let same = |e: &&&Entry| e.value.text().map(str::trim) == Some(expr.text().trim());
+            columns.iter().find(same).is_some_and(|e| spec.column(e.key.trim_end_matches('?')).is_none())
+        };
         // Without the instant nobody could say which keys are still in the window.
         match (column(key), column(at)) {
             (Some(key), Some(at)) => Some(DedupTable { table, key, at }),
+            _ if misspelt(key) || misspelt(at) => None,
             (found, _) => {
                 let missing = if found.is_none() { key } else { at }.text().trim();
                 let message = format!("no rows block of this flow writes `{missing}` into a column of `{table}`");

@@ -38,7 +38,8 @@ fn never(gist: &Gist, scope: &Scope, to: ColumnType) -> Option<String> {
             use sonic_rs::JsonValueTrait as _;
             let blank = constant.is_null() || constant.as_str().is_some_and(|text| text.trim().is_empty());
             let fits = blank || matches!(coerce(to, constant), Ok(cell) if cell != Cell::Null);
-            (!fits).then(|| format!("`{}` is a constant", json::to_text(constant)))
+            let shown = constant.as_str().map_or_else(|| json::to_text(constant), |text| format!("'{text}'"));
+            (!fits).then(|| format!("`{shown}` is a constant"))
         }
         Gist::Path(path) => {
             let from = scope.kind(path);

@@ -6,7 +6,7 @@ use connectors::table::ColumnType;
 
 use super::super::{Connection, Flow, Rows, SourceKind, StageKind};
 use super::Builder;
-use crate::topology::language::FLOW;
+use crate::topology::language::{FLOW, LOG_FLAGS};
 use crate::topology::node::Entry;
 use crate::topology::reader::Reader;
 use crate::topology::{Span, code, value};
@@ -22,7 +22,7 @@ impl<'a> Builder<'a> {
         for (flow, entry) in flows.iter().zip(self.root.entries("flows")) {
             let reader = Reader::of(entry, &FLOW);
             self.exactly_once(flow, &reader);
-            self.files(flow, flows, &reader);
+            self.files(flow, &reader);
             let effect = |kind: &StageKind| match kind {
                 StageKind::Upload(_) | StageKind::Aggregate { .. } => true,
                 StageKind::Enrich(enrich) => enrich.call.method == "POST",
@@ -161,7 +161,12 @@ impl<'a> Builder<'a> {
                 written |=
                     flow.entries("send").iter().any(|b| b.value.get("topic").and_then(|n| n.text()) == Some(&name));
             }
-            // A name that was misspelt elsewhere may have meant this one.
+            // A word that was misspelt here, or a name elsewhere, may have meant this one.
+            let external =
+                self.root.entries("topics").iter().find(|e| e.key == name).and_then(|e| e.value.get("external"));
+            if external.is_some_and(|node| node.text().is_none_or(|text| !LOG_FLAGS.contains(&text))) {
+                continue;
+            }
             if self.found(&[code::UNKNOWN_TOPIC]) {
                 continue;
             }
@@ -307,27 +312,13 @@ impl<'a> Builder<'a> {
             Some("leave it out: tables take every row once all the same, by key and version".into());
     }
 
-    fn files(&mut self, flow: &Flow, flows: &[Flow], reader: &Reader<'a>) {
-        let spool = |flow: &Flow| {
-            flow.stages.iter().find_map(|s| match &s.kind {
-                StageKind::Download(download) => Some(download.spool.clone()),
-                StageKind::Upload(upload) => Some(upload.spool.clone()),
-                _ => None,
-            })
-        };
-        let Some(own) = spool(flow) else { return };
-        if !flow.rows.is_empty() {
+    fn files(&mut self, flow: &Flow, reader: &Reader<'a>) {
+        let moves_files = flow.stages.iter().any(|s| matches!(s.kind, StageKind::Download(_) | StageKind::Upload(_)));
+        if moves_files && !flow.rows.is_empty() {
             let message =
                 format!("the flow `{}` moves files and feeds tables: slow files hold back its rows", flow.name);
             self.problem(code::FILES_AND_TABLES, reader.at, message).help =
                 Some("send the result to a topic and feed the tables from there".into());
-        }
-        let local = matches!(self.connections.get(&own), Some(Connection::ObjectStore(s)) if is_local(&s.url));
-        let first = flows.iter().find(|f| spool(f).as_ref() == Some(&own)).map(|f| f.name.as_str());
-        if let Some(first) = first.filter(|f| local && *f != flow.name) {
-            let message = format!("the flows `{first}` and `{}` share the local spool `{own}`", flow.name);
-            self.problem(code::SPLIT_SPOOL, reader.at, message).help =
-                Some("run them in one process, or on one disk".into());
         }
     }
 

@@ -79,6 +79,10 @@ impl Log for ReadLog {
     async fn producer(&self) -> Result<Arc<dyn Producer>> {
         Ok(Arc::new(Nowhere))
     }
+
+    async fn trim(&self, topic: &str, _: i32, _: i64) -> Result<()> {
+        Err(Error::permanent(format!("topic {topic} is only read here")))
+    }
 }
 
 /// Takes records and lets them go: the block that made one has shown it.
