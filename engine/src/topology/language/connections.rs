@@ -168,8 +168,8 @@ pub static SPOOL: Shape = Shape {
     name: "the bounds of a spool",
     about: "What a folder may hold where files wait between their download and their upload.",
     keys: &[
-        Key::new("bytes", Kind::Size, "Bytes of all files; beyond, downloads fail as transient.").or("100GiB"),
-        Key::new("age", Kind::Duration, "Files that were written longer ago are deleted: nobody came for them.")
+        Key::new("bytes", Kind::Size(1), "Bytes of all files; beyond, downloads fail as transient.").or("100GiB"),
+        Key::new("age", Kind::Duration(1), "Files that were written longer ago are deleted: nobody came for them.")
             .or("30d"),
     ],
     one_of: &[],
