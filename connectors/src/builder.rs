@@ -20,7 +20,7 @@ use deltalake::arrow::array::builder::{
     BooleanBuilder, Date32Builder, Float64Builder, Int32Builder, Int64Builder, StringBuilder,
     TimestampMicrosecondBuilder,
 };
-use deltalake::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use deltalake::arrow::array::{Array as _, ArrayRef, RecordBatch, RecordBatchOptions};
 use deltalake::arrow::datatypes::SchemaRef;
 
 use crate::rows::arrow_schema;
@@ -76,9 +76,19 @@ impl Typed {
         }
     }
 
-    fn finish(&mut self) -> ArrayRef {
+    /// The column that was built. The builder is empty afterwards, with room for as much again.
+    fn finish(&mut self, rows: usize) -> ArrayRef {
         match self {
-            Typed::Text(b) => Arc::new(b.finish()),
+            Typed::Text(b) => {
+                let bytes = b.values_slice().len();
+                let room = StringBuilder::with_capacity(rows, bytes + bytes / 8);
+                let mut array = std::mem::replace(b, room).finish();
+                // What was expected and did not come is not kept with the batch.
+                if array.get_buffer_memory_size() > 2 * (bytes + rows * size_of::<i32>()) {
+                    array.shrink_to_fit();
+                }
+                Arc::new(array)
+            }
             Typed::Int64(b) => Arc::new(b.finish()),
             Typed::Int32(b) => Arc::new(b.finish()),
             Typed::Float64(b) => Arc::new(b.finish()),
@@ -140,7 +150,7 @@ impl Builder {
 
     /// The batch of `rows` rows that was built; the builder is empty afterwards.
     pub fn finish(&mut self, rows: usize) -> Result<RecordBatch> {
-        let arrays = self.builders.iter_mut().map(Typed::finish).collect();
+        let arrays = self.builders.iter_mut().map(|builder| builder.finish(rows)).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)
             .map_err(|e| Error::permanent(format!("cannot make a batch of {rows} rows: {e}")))

@@ -190,6 +190,20 @@ pub fn encoded_keys(spec: &TableSpec, columns: &[ArrayRef]) -> Result<Rows, Arro
     encoded(&keys)
 }
 
+/// Calls `use_keys` with the key of each row of `batch`, which holds all columns of `spec`, as bytes that are equal where the keys
+/// are.
+pub fn with_keys<R>(spec: &TableSpec, batch: &RecordBatch, use_keys: impl FnOnce(&[&[u8]]) -> R) -> Result<R> {
+    // A key of one text is its own bytes; most are.
+    if let [index] = spec.key.as_slice()
+        && let Some(texts) = batch.columns().get(*index).and_then(|column| column.as_string_opt::<i32>())
+        && texts.null_count() == 0
+    {
+        return Ok(use_keys(&(0..texts.len()).map(|row| texts.value(row).as_bytes()).collect::<Vec<_>>()));
+    }
+    let keys = encoded_keys(spec, batch.columns()).map_err(|e| refused(spec, format!("cannot encode keys: {e}")))?;
+    Ok(use_keys(&keys.iter().map(|key| key.data()).collect::<Vec<_>>()))
+}
+
 /// The same of the key columns alone.
 pub(crate) fn encoded(keys: &[ArrayRef]) -> Result<Rows, ArrowError> {
     RowConverter::new(keys.iter().map(|key| SortField::new(key.data_type().clone())).collect())?.convert_columns(keys)

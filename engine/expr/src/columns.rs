@@ -17,20 +17,22 @@
 //! let mut bindings = Bindings::default();
 //! bindings.set("order".into(), json::parse(br#"{"id": 7, "to": {"city": "Oslo"}}"#).unwrap());
 //! let env = Env::at(0);
-//! let key = columns.append(&Scope { bindings: &bindings, root: None, env: &env }, &mut builder).unwrap();
+//! let key = columns.append(&Scope { bindings: &bindings, root: None, env: &env }, &mut builder, true).unwrap();
 //! assert_eq!(key.as_deref(), Some("7"));
 //! assert_eq!(builder.finish(1).unwrap().num_rows(), 1);
 //! ```
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use connectors::builder::Builder;
 use connectors::table::{Cell, Column, ColumnType};
-use sonic_rs::JsonValueTrait;
 
 use crate::paths::Paths;
-use crate::{EvalError, Expr, Json, Scope, coerce, json};
+use crate::value::{NULL, Value};
+use crate::{EvalError, Expr, Scope};
+
+/// The value of a column that nothing writes.
+const NOTHING: &Value<'static> = &NULL;
 
 /// How the rows of one table come about.
 #[derive(Debug)]
@@ -105,26 +107,34 @@ impl Columns {
         self.computed.iter().map(|(index, _)| *index)
     }
 
-    /// Appends the row of `scope` to `builder`, whose columns are the table's. Returns the text of the key's first column. A
-    /// row that is refused leaves nothing behind.
-    pub fn append(&self, scope: &Scope<'_>, builder: &mut Builder) -> Result<Option<Arc<str>>, Refused> {
+    /// Appends the row of `scope` to `builder`, whose columns are the table's. Returns the text of the key's first column, if it
+    /// is asked for. A row that is refused leaves nothing behind.
+    pub fn append(
+        &self,
+        scope: &Scope<'_>,
+        builder: &mut Builder,
+        with_key: bool,
+    ) -> Result<Option<Arc<str>>, Refused> {
         let slots = self.paths.find(scope);
         let computed =
-            self.computed.iter().map(|(index, expr)| expr.value(scope).map_err(|e| Refused::Eval(*index, e)));
-        let computed: Vec<Cow<'_, Json>> = computed.collect::<Result<_, _>>()?;
+            self.computed.iter().map(|(index, expr)| expr.compute(scope).map_err(|e| Refused::Eval(*index, e)));
+        let computed: Vec<Value<'_>> = computed.collect::<Result<_, _>>()?;
         let value = |source: Source| match source {
-            Source::Nothing => &json::NULL,
-            Source::Slot(slot) => slots.get(slot).copied().unwrap_or(&json::NULL),
-            Source::Computed(at) => computed.get(at).map_or(&json::NULL, |value| &**value),
+            Source::Nothing => NOTHING,
+            Source::Slot(slot) => slots.get(slot).unwrap_or(NOTHING),
+            Source::Computed(at) => computed.get(at).unwrap_or(NOTHING),
         };
         // Nothing is appended before the whole row is known to fit.
         let mut key = None;
         for (index, target) in self.columns.iter().enumerate().filter(|(_, target)| target.required) {
-            let cell = coerce(target.kind, value(target.source)).unwrap_or(Cell::Null);
-            if cell.is_null() {
+            let value = value(target.source);
+            if is_null_in(target.kind, value) {
                 return Err(Refused::Null(index));
             }
-            if let (true, Cell::Text(text)) = (target.is_first_key, cell) {
+            if target.is_first_key
+                && with_key
+                && let Ok(Cell::Text(text)) = value.cell(target.kind)
+            {
                 key = Some(text);
             }
         }
@@ -135,23 +145,32 @@ impl Columns {
     }
 }
 
+/// Whether `value` is null in a column of type `kind`.
+fn is_null_in(kind: ColumnType, value: &Value<'_>) -> bool {
+    if matches!(kind, ColumnType::Id | ColumnType::String | ColumnType::Text)
+        && let Some(text) = value.as_str()
+    {
+        return kind != ColumnType::Text && text.trim().is_empty();
+    }
+    value.cell(kind).unwrap_or(Cell::Null).is_null()
+}
+
 /// Puts `value` into the column at `index`. What does not fit the type is null, as the rules of the types have it.
 #[inline]
-fn put(builder: &mut Builder, index: usize, kind: ColumnType, value: &Json) {
-    if let Some(text) = value.as_str() {
-        match kind {
-            ColumnType::Id | ColumnType::String => {
-                let text = text.trim();
-                return if text.is_empty() { builder.null(index) } else { builder.text(index, text) };
-            }
-            ColumnType::Text => return builder.text(index, text),
-            _ => {}
+fn put(builder: &mut Builder, index: usize, kind: ColumnType, value: &Value<'_>) {
+    if matches!(kind, ColumnType::Id | ColumnType::String | ColumnType::Text)
+        && let Some(text) = value.as_str()
+    {
+        if kind == ColumnType::Text {
+            return builder.text(index, &text);
         }
+        let text = text.trim();
+        return if text.is_empty() { builder.null(index) } else { builder.text(index, text) };
     }
     if value.is_null() {
         return builder.null(index);
     }
-    let cell = coerce(kind, value).unwrap_or(Cell::Null);
+    let cell = value.cell(kind).unwrap_or(Cell::Null);
     if builder.cell(index, &cell).is_err() {
         builder.null(index);
     }
@@ -163,7 +182,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Bindings, Env};
+    use crate::{Bindings, Env, coerce, json};
 
     const KINDS: [ColumnType; 11] = ColumnType::ALL;
 
@@ -198,7 +217,7 @@ mod tests {
             let columns = Columns::new(&table, &[], &values);
             let cell = |i: usize| coerce(KINDS[i], &values[i].1.eval(&scope).unwrap()).unwrap_or(Cell::Null);
             let mut builder = Builder::new(&table, 1);
-            let appended = columns.append(&scope, &mut builder);
+            let appended = columns.append(&scope, &mut builder, true);
             if required < 11 && cell(required).is_null() {
                 prop_assert_eq!(appended, Err(Refused::Null(required)));
                 prop_assert_eq!(builder.finish(0).unwrap().num_rows(), 0);

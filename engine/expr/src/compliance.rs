@@ -4,7 +4,8 @@
 
 use sonic_rs::{JsonContainerTrait, JsonValueTrait};
 
-use super::{Bindings, Env, Expr, Scope, json};
+use super::tape::Tape;
+use super::{Bindings, Env, Expr, Root, Scope, json};
 
 const SUITES: &[(&str, &str)] = &[
     ("basic", include_str!("compliance/basic.json")),
@@ -38,8 +39,16 @@ const DEVIATIONS: &[(&str, &str)] = &[
 fn outcome(text: &str, given: &super::Json) -> Result<super::Json, &'static str> {
     let expr = Expr::parse(text).map_err(|_| "parse")?;
     let env = Env::at(0);
-    let scope = Scope { bindings: &Bindings::default(), root: Some(given), env: &env };
-    expr.eval(&scope).map_err(|_| "eval")
+    let bindings = Bindings::default();
+    let of = |root| expr.eval(&Scope { bindings: &bindings, root: Some(root), env: &env }).map_err(|_| "eval");
+    let found = of(given.into());
+    // Over a message as it came it is the same.
+    let message = json::to_text(given);
+    if let Some(tape) = Tape::read(&message) {
+        let shown = |value: &Result<super::Json, &'static str>| value.as_ref().map(json::to_text).map_err(|e| *e);
+        assert_eq!(shown(&found), shown(&of(Root::Part(tape.root()))), "{text} over {message}");
+    }
+    found
 }
 
 #[test]

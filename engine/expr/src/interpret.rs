@@ -1,23 +1,21 @@
 //! Evaluation of a parsed expression.
 //!
-//! Values are borrowed from the scope as long as they are parts of it ([`Cow::Borrowed`]); what a literal, a function or a
-//! projection makes is owned. The recursion is as deep as the expression, never as deep as the data.
+//! Values are borrowed from the scope as long as they are parts of it, see [`Value`]; what a function or a projection makes is
+//! owned. The recursion is as deep as the expression, never as deep as the data.
 
 use std::borrow::Cow;
 
-use sonic_rs::{JsonContainerTrait, JsonValueTrait};
+use sonic_rs::JsonValueTrait;
 
-use super::functions::Fault;
+use super::functions::{Fault, Run};
 use super::parse::{By, Comparator, Node};
+use super::value::{NULL, Value};
 use super::{Json, Scope, json};
 
-type Value<'c> = Cow<'c, Json>;
-
 /// What the current node (`@`) is: everything in scope, or a value that a part of the expression led to.
-#[derive(Clone, Copy)]
 enum Current<'c> {
     Scope,
-    Value(&'c Json),
+    Value(Value<'c>),
 }
 
 /// A fault and the place in the expression where it is.
@@ -34,64 +32,57 @@ impl Located {
 
 /// The value of `node` at the root of `scope`.
 pub(super) fn evaluate<'c>(node: &'c Node, scope: &'c Scope<'_>) -> Result<Value<'c>, Located> {
-    Interpreter { scope }.eval(node, Current::Scope)
+    Interpreter { scope }.eval(node, &Current::Scope)
 }
 
 struct Interpreter<'c> {
     scope: &'c Scope<'c>,
 }
 
-fn null<'c>() -> Value<'c> {
-    Cow::Borrowed(&json::NULL)
-}
-
-fn boolean<'c>(value: bool) -> Value<'c> {
-    Cow::Owned(Json::new_bool(value))
-}
-
-fn list<'c>(values: Vec<Json>) -> Value<'c> {
-    Cow::Owned(Json::from(values))
-}
-
 impl<'c> Interpreter<'c> {
-    fn eval(&self, node: &'c Node, current: Current<'c>) -> Result<Value<'c>, Located> {
+    fn eval(&self, node: &'c Node, current: &Current<'c>) -> Result<Value<'c>, Located> {
         Ok(match node {
             Node::Identity => match current {
-                Current::Value(value) => Cow::Borrowed(value),
+                Current::Value(value) => value.clone(),
                 Current::Scope => self.everything(),
             },
-            Node::Field(name) => Cow::Borrowed(match current {
-                Current::Value(value) => value.get(name.as_str()).unwrap_or(&json::NULL),
+            Node::Field(name) => match current {
+                Current::Value(value) => value.clone().into_member(name),
                 Current::Scope => self.scope.get(name),
-            }),
-            Node::Literal(value) => Cow::Borrowed(value),
-            Node::Index(at) => {
-                let Some(value) = self.here(current) else { return Ok(null()) };
-                Cow::Borrowed(index(json::elements(value), *at).unwrap_or(&json::NULL))
-            }
+            },
+            Node::Literal(value) => Value::from(value),
+            Node::Index(at) => self.here(current).map_or(NULL, |value| value.into_element(*at)),
             Node::Slice { start, stop, step } => {
-                let Some(array) = self.here(current).and_then(|value| value.as_array()) else { return Ok(null()) };
-                list(slice(array.as_slice(), *start, *stop, *step))
+                let Some(elements) = self.here(current).and_then(Value::into_elements) else { return Ok(NULL) };
+                Value::List(slice(&elements, *start, *stop, *step))
             }
-            Node::Then(left, right) => self.then(self.eval(left, current)?, right)?,
+            Node::Then(left, right) => {
+                let value = self.eval(left, current)?;
+                // What is led through needs no current node.
+                match &**right {
+                    Node::Field(name) => value.into_member(name),
+                    Node::Index(at) => value.into_element(*at),
+                    right => self.eval(right, &Current::Value(value))?,
+                }
+            }
             Node::Or(left, right) => {
                 let left = self.eval(left, current)?;
-                if json::is_true(&left) { left } else { self.eval(right, current)? }
+                if left.is_true() { left } else { self.eval(right, current)? }
             }
             Node::And(left, right) => {
                 let left = self.eval(left, current)?;
-                if json::is_true(&left) { self.eval(right, current)? } else { left }
+                if left.is_true() { self.eval(right, current)? } else { left }
             }
-            Node::Not(node) => boolean(!json::is_true(&*self.eval(node, current)?)),
+            Node::Not(node) => Value::from(!self.eval(node, current)?.is_true()),
             Node::Condition(condition, then) => {
-                if json::is_true(&*self.eval(condition, current)?) {
+                if self.eval(condition, current)?.is_true() {
                     self.eval(then, current)?
                 } else {
-                    null()
+                    NULL
                 }
             }
             Node::If(condition, then, otherwise) => {
-                let branch = if json::is_true(&*self.eval(condition, current)?) { then } else { otherwise };
+                let branch = if self.eval(condition, current)?.is_true() { then } else { otherwise };
                 self.eval(branch, current)?
             }
             Node::Coalesce(nodes) => {
@@ -101,147 +92,129 @@ impl<'c> Interpreter<'c> {
                         return Ok(value);
                     }
                 }
-                null()
+                NULL
             }
             Node::Compare(comparator, left, right) => {
                 let (left, right) = (self.eval(left, current)?, self.eval(right, current)?);
-                compare(*comparator, &left, &right).map_or_else(null, boolean)
+                compare(*comparator, left, right).map_or(NULL, Value::from)
             }
             Node::Project(left, right) => {
-                let left = self.eval(left, current)?;
-                let Some(array) = left.as_array() else { return Ok(null()) };
-                list(self.each(array.as_slice(), right)?.into_iter().filter(|value| !value.is_null()).collect())
+                let Some(elements) = self.eval(left, current)?.into_elements() else { return Ok(NULL) };
+                let mut values = self.each(elements, right)?;
+                values.retain(|value| !value.is_null());
+                Value::List(values)
             }
             Node::Flatten(node) => {
-                let value = self.eval(node, current)?;
-                let Some(array) = value.as_array() else { return Ok(null()) };
-                let mut flat = Vec::with_capacity(array.len());
-                for element in array.as_slice() {
-                    match element.as_array() {
-                        Some(inner) => flat.extend(inner.as_slice().iter().cloned()),
-                        None => flat.push(element.clone()),
+                let Some(elements) = self.eval(node, current)?.into_elements() else { return Ok(NULL) };
+                let mut flat = Vec::with_capacity(elements.len());
+                for element in elements {
+                    if element.kind() == sonic_rs::JsonType::Array {
+                        flat.extend(element.into_elements().unwrap_or_default());
+                    } else {
+                        flat.push(element);
                     }
                 }
-                list(flat)
+                Value::List(flat)
             }
-            Node::Values(node) => {
-                let value = self.eval(node, current)?;
-                if !value.is_object() {
-                    return Ok(null());
-                }
-                list(json::entries(&value).into_iter().map(|(_, value)| value.clone()).collect())
-            }
+            Node::Values(node) => self.eval(node, current)?.into_members().map_or(NULL, Value::List),
             Node::MultiList(nodes) => {
                 if self.is_null(current) {
-                    return Ok(null());
+                    return Ok(NULL);
                 }
-                let values = nodes.iter().map(|node| self.eval(node, current).map(Cow::into_owned));
-                list(values.collect::<Result<_, _>>()?)
+                Value::List(nodes.iter().map(|node| self.eval(node, current)).collect::<Result<_, _>>()?)
             }
             Node::MultiHash(pairs) => {
                 if self.is_null(current) {
-                    return Ok(null());
+                    return Ok(NULL);
                 }
-                let pairs = pairs.iter().map(|(key, node)| Ok((key.as_str(), self.eval(node, current)?.into_owned())));
-                Cow::Owned(json::object(pairs.collect::<Result<Vec<_>, _>>()?))
+                let pairs = pairs
+                    .iter()
+                    .map(|(key, node)| Ok((key.as_str(), self.eval(node, current)?.into_json().into_owned())));
+                Value::from(json::object(pairs.collect::<Result<Vec<_>, _>>()?))
             }
-            Node::Call { run, arguments, offset } => {
-                let located = |fault| Located { offset: *offset, fault };
-                // The common counts of arguments need no allocation.
-                Cow::Owned(
-                    match arguments.as_slice() {
-                        [] => run(&[], self.scope.env),
-                        [a] => run(&[self.eval(a, current)?], self.scope.env),
-                        [a, b] => run(&[self.eval(a, current)?, self.eval(b, current)?], self.scope.env),
-                        many => {
-                            let values = many.iter().map(|node| self.eval(node, current));
-                            run(&values.collect::<Result<Vec<_>, _>>()?, self.scope.env)
-                        }
-                    }
-                    .map_err(located)?,
-                )
-            }
+            Node::Call { run, arguments, offset } => self.call(*run, arguments, *offset, current)?,
             Node::By { by, name, list: over, key, offset } => {
                 let value = self.eval(over, current)?;
                 let located = |fault| Located { offset: *offset, fault };
-                let Some(array) = value.as_array() else {
-                    let message = format!("`{name}` wants an array, not {}", json::type_name(&value));
-                    return Err(located(Fault(message)));
+                let kind = json::kind_name(value.kind());
+                let Some(elements) = value.into_elements() else {
+                    return Err(located(Fault(format!("`{name}` wants an array, not {kind}"))));
                 };
-                let keys = self.each(array.as_slice(), key)?;
-                let array = array.as_slice();
-                match by {
-                    By::Map => list(keys),
-                    By::Sort => {
-                        let mut order = sortable(name, &keys).map_err(located)?;
-                        order.sort_by(|a, b| order_of(a.1, b.1));
-                        list(order.into_iter().filter_map(|(at, _)| array.get(at).cloned()).collect())
-                    }
-                    By::Min | By::Max => {
-                        let order = sortable(name, &keys).map_err(located)?;
-                        let best = order.into_iter().reduce(|best, next| {
-                            let order = order_of(next.1, best.1);
-                            if if matches!(by, By::Min) { order.is_lt() } else { order.is_gt() } { next } else { best }
-                        });
-                        Cow::Owned(best.and_then(|(at, _)| array.get(at).cloned()).unwrap_or_default())
-                    }
+                if matches!(by, By::Map) {
+                    return Ok(Value::List(self.each(elements, key)?));
                 }
+                let keys = self.each(elements.clone(), key)?;
+                let keys: Vec<Json> = keys.into_iter().map(|key| key.into_json().into_owned()).collect();
+                let mut order = sortable(name, &keys).map_err(located)?;
+                if matches!(by, By::Sort) {
+                    order.sort_by(|a, b| order_of(a.1, b.1));
+                    return Ok(Value::List(order.into_iter().filter_map(|(at, _)| elements.get(at).cloned()).collect()));
+                }
+                let best = order.into_iter().reduce(|best, next| {
+                    let order = order_of(next.1, best.1);
+                    if if matches!(by, By::Min) { order.is_lt() } else { order.is_gt() } { next } else { best }
+                });
+                best.and_then(|(at, _)| elements.get(at).cloned()).unwrap_or(NULL)
             }
         })
     }
 
-    /// The value of `node` where `current` is the current node.
-    fn then(&self, current: Value<'c>, node: &'c Node) -> Result<Value<'c>, Located> {
+    fn call(&self, run: Run, arguments: &'c [Node], offset: usize, current: &Current<'c>) -> Result<Value<'c>, Located> {
+        let located = |fault| Located { offset, fault };
+        // The common counts of arguments need no allocation.
+        match (run, arguments) {
+            (Run::Values(run), []) => run(&mut [], self.scope.env),
+            (Run::Values(run), [a]) => run(&mut [self.eval(a, current)?], self.scope.env),
+            (Run::Values(run), [a, b]) => run(&mut [self.eval(a, current)?, self.eval(b, current)?], self.scope.env),
+            (Run::Values(run), many) => {
+                let values = many.iter().map(|node| self.eval(node, current));
+                run(&mut values.collect::<Result<Vec<_>, _>>()?, self.scope.env)
+            }
+            (Run::Json(run), arguments) => {
+                let values = arguments.iter().map(|node| self.eval(node, current).map(Value::into_json));
+                run(&values.collect::<Result<Vec<Cow<'c, Json>>, _>>()?, self.scope.env).map(Value::from)
+            }
+        }
+        .map_err(located)
+    }
+
+    /// The value of `node` for each of `elements`.
+    fn each(&self, elements: Vec<Value<'c>>, node: &'c Node) -> Result<Vec<Value<'c>>, Located> {
+        elements.into_iter().map(|element| self.eval(node, &Current::Value(element))).collect()
+    }
+
+    /// The current value, or the root where the current node is the scope.
+    fn here(&self, current: &Current<'c>) -> Option<Value<'c>> {
         match current {
-            Cow::Borrowed(value) => self.eval(node, Current::Value(value)),
-            Cow::Owned(value) => Interpreter { scope: self.scope }.detached(node, &value).map(Cow::Owned),
+            Current::Value(value) => Some(value.clone()),
+            Current::Scope => self.scope.root.map(|root| root.value()),
         }
     }
 
-    fn detached(&self, node: &Node, value: &Json) -> Result<Json, Located> {
-        Interpreter { scope: self.scope }.eval(node, Current::Value(value)).map(Cow::into_owned)
-    }
-
-    /// The value of `node` for each of `values`.
-    fn each(&self, values: &[Json], node: &Node) -> Result<Vec<Json>, Located> {
-        values.iter().map(|value| self.detached(node, value)).collect()
-    }
-
-    /// The current value, or the root where the current node is the scope and nothing is bound beside it.
-    fn here(&self, current: Current<'c>) -> Option<&'c Json> {
-        match current {
-            Current::Value(value) => Some(value),
-            Current::Scope => self.scope.root,
-        }
-    }
-
-    fn is_null(&self, current: Current<'c>) -> bool {
+    fn is_null(&self, current: &Current<'c>) -> bool {
         match current {
             Current::Value(value) => value.is_null(),
             Current::Scope => {
-                self.scope.bindings.iter().len() == 0 && self.scope.root.is_none_or(|root| root.is_null())
+                self.scope.bindings.is_empty() && self.scope.root.is_none_or(|root| root.value().is_null())
             }
         }
     }
 
     /// `@` at the root: the root itself, or an object of all that is bound.
     fn everything(&self) -> Value<'c> {
-        if self.scope.bindings.iter().len() == 0 {
-            return self.scope.root.map_or_else(null, Cow::Borrowed);
+        let root = self.scope.root.map(|root| root.value());
+        if self.scope.bindings.is_empty() {
+            return root.unwrap_or(NULL);
         }
-        let root = self.scope.root.map(json::entries).unwrap_or_default();
+        let root = root.map(Value::into_json);
+        let root = root.as_deref().map(json::entries).unwrap_or_default();
         let root = root.into_iter().map(|(key, value)| (key, value.clone()));
         let bound = self.scope.bindings.iter().map(|(name, value)| (&**name, value.clone()));
-        Cow::Owned(json::object(root.chain(bound)))
+        Value::from(json::object(root.chain(bound)))
     }
 }
 
-fn index(array: &[Json], at: i32) -> Option<&Json> {
-    let distance = usize::try_from(at.unsigned_abs()).ok()?;
-    array.get(if at < 0 { array.len().checked_sub(distance)? } else { distance })
-}
-
-fn slice(array: &[Json], start: Option<i32>, stop: Option<i32>, step: i32) -> Vec<Json> {
+fn slice<T: Clone>(array: &[T], start: Option<i32>, stop: Option<i32>, step: i32) -> Vec<T> {
     let (len, step) = (array.len() as i64, i64::from(step));
     let clamp = |at: i32| {
         let at = i64::from(at) + if at < 0 { len } else { 0 };
@@ -258,12 +231,12 @@ fn slice(array: &[Json], start: Option<i32>, stop: Option<i32>, step: i32) -> Ve
 }
 
 /// The result of a comparison; nothing where an order is asked of what are not numbers.
-fn compare(comparator: Comparator, left: &Json, right: &Json) -> Option<bool> {
+fn compare(comparator: Comparator, left: Value<'_>, right: Value<'_>) -> Option<bool> {
     Some(match comparator {
-        Comparator::Equal => json::equal(left, right),
-        Comparator::NotEqual => !json::equal(left, right),
+        Comparator::Equal => left.equals(&right),
+        Comparator::NotEqual => !left.equals(&right),
         order => {
-            let found = json::compare_numbers(left, right)?;
+            let found = json::compare_numbers(&left.into_json(), &right.into_json())?;
             match order {
                 Comparator::Less => found.is_lt(),
                 Comparator::LessOrEqual => found.is_le(),

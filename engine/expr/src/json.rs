@@ -59,6 +59,12 @@ pub fn parse(bytes: &[u8]) -> Result<Json, JsonError> {
     Ok(if has_repeated_key(&value) { last_wins(&value) } else { value })
 }
 
+/// The value of a text that [`Tape::read`](super::tape::Tape::read) reads, or of a part of one: what [`parse`] looks for beside
+/// the syntax was looked for there.
+pub(crate) fn parse_read(text: &str) -> Json {
+    sonic_rs::Deserializer::from_str(text).use_rawnumber().deserialize().unwrap_or_default()
+}
+
 /// The parser is recursive and has no limit of its own.
 fn check_depth(bytes: &[u8]) -> Result<(), JsonError> {
     // Nearly every message has fewer brackets than may be nested, and counting them is a fraction of parsing.
@@ -136,7 +142,7 @@ fn write_text(value: &Json, out: &mut String) {
     }
 }
 
-fn write_string(text: &str, out: &mut String) {
+pub(crate) fn write_string(text: &str, out: &mut String) {
     out.push('"');
     let mut rest = text;
     while let Some(at) = first_escaped(rest.as_bytes()) {
@@ -234,7 +240,12 @@ pub fn entries(value: &Json) -> Vec<(&str, &Json)> {
 
 /// The name of a value's type, as JMESPath's `type` says it.
 pub fn type_name(value: &Json) -> &'static str {
-    match value.get_type() {
+    kind_name(value.get_type())
+}
+
+/// The name of a type.
+pub(crate) fn kind_name(kind: JsonType) -> &'static str {
+    match kind {
         JsonType::Null => "null",
         JsonType::Boolean => "boolean",
         JsonType::Number => "number",

@@ -26,6 +26,7 @@
 //! assert_eq!(Expr::parse("lowr(order.id)").unwrap_err().to_string(), "no function is called `lowr`; did you mean `lower`?");
 //! ```
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -33,20 +34,30 @@ mod coerce;
 pub mod columns;
 #[cfg(test)]
 mod compliance;
+pub mod fields;
 pub mod functions;
 pub mod gist;
 mod interpret;
 pub mod json;
+pub mod keys;
 pub mod number;
 mod parse;
 pub mod paths;
+mod record;
 mod repeated;
+#[cfg(test)]
+mod same;
+mod scope;
 mod syntax;
+pub mod tape;
 mod template;
 pub mod time;
+mod value;
 
 pub use coerce::{Mismatch, cell_to_json, coerce, text_of};
 pub use parse::ParseError;
+pub use record::Record;
+pub use scope::{Bindings, Env, Present, Refused, Root, Scope};
 pub use template::{Escape, Part, Template};
 
 /// A JSON value. Cloning one counts a reference.
@@ -69,17 +80,22 @@ impl Expr {
 
     /// Its value in `scope`.
     pub fn eval(&self, scope: &Scope<'_>) -> Result<Json, EvalError> {
-        self.value(scope).map(std::borrow::Cow::into_owned)
+        self.value(scope).map(Cow::into_owned)
     }
 
     /// Its value in `scope`, borrowed where it is a part of what the scope holds.
-    pub fn value<'s>(&'s self, scope: &'s Scope<'_>) -> Result<std::borrow::Cow<'s, Json>, EvalError> {
+    pub fn value<'s>(&'s self, scope: &'s Scope<'_>) -> Result<Cow<'s, Json>, EvalError> {
+        self.compute(scope).map(value::Value::into_json)
+    }
+
+    /// Its value in `scope` in the form in which it is computed.
+    pub(crate) fn compute<'s>(&'s self, scope: &'s Scope<'_>) -> Result<value::Value<'s>, EvalError> {
         interpret::evaluate(&self.0.root, scope).map_err(|fault| fault.in_expression(self.text()))
     }
 
     /// Whether its value in `scope` is true as JMESPath has it: not null, not false, not empty. Zero is true.
     pub fn test(&self, scope: &Scope<'_>) -> Result<bool, EvalError> {
-        self.value(scope).map(|value| json::is_true(&value))
+        self.compute(scope).map(|value| value.is_true())
     }
 
     /// The paths it reads from the root, for example `["event", "id"]`, in the order of the text and each once. A path ends
@@ -168,79 +184,4 @@ pub struct EvalError {
     pub offset: usize,
     /// The expression's text.
     pub expression: String,
-}
-
-/// What names mean while an expression is evaluated: first the bindings, then, if there is a root, its keys.
-#[derive(Clone, Copy)]
-pub struct Scope<'a> {
-    /// The document's bindings.
-    pub bindings: &'a Bindings,
-    /// The value whose keys are in sight, below the bindings.
-    pub root: Option<&'a Json>,
-    /// What is outside the document.
-    pub env: &'a Env,
-}
-
-impl<'a> Scope<'a> {
-    /// What a name at the root means; null if nothing.
-    pub fn get(&self, name: &str) -> &'a Json {
-        use sonic_rs::JsonValueTrait;
-        self.bindings.get(name).or_else(|| self.root.and_then(|root| root.get(name))).unwrap_or(&json::NULL)
-    }
-}
-
-/// Values by name, in the order in which they were bound; cheap to clone.
-#[derive(Clone, Default, Debug)]
-pub struct Bindings(Arc<Vec<(Arc<str>, Json)>>);
-
-impl Bindings {
-    /// The value bound to `name`.
-    pub fn get(&self, name: &str) -> Option<&Json> {
-        self.0.iter().find(|(bound, _)| &**bound == name).map(|(_, value)| value)
-    }
-
-    /// Binds `value` to `name`, instead of what was bound to it.
-    pub fn set(&mut self, name: Arc<str>, value: Json) {
-        let bindings = Arc::make_mut(&mut self.0);
-        match bindings.iter_mut().find(|(bound, _)| *bound == name) {
-            Some((_, old)) => *old = value,
-            None => bindings.push((name, value)),
-        }
-    }
-
-    /// The names and values.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &Json)> {
-        self.0.iter().map(|(name, value)| (name, value))
-    }
-}
-
-/// Says whether a row of a key is in a table.
-pub type Present = Arc<dyn Fn(&str, &Json) -> bool + Send + Sync>;
-
-/// Says why a connection would not ask a url; nothing if it would.
-pub type Refused = Arc<dyn Fn(&str, &str) -> Option<String> + Send + Sync>;
-
-/// What an expression can see besides the document.
-#[derive(Clone)]
-pub struct Env {
-    /// The present instant, in microseconds since 1970-01-01 UTC.
-    pub now: i64,
-    /// What `present(table, key)` asks; without it the call is an error.
-    pub present: Option<Present>,
-    /// What `refused(connection, url)` asks; without it the call is an error.
-    pub refused: Option<Refused>,
-}
-
-impl Env {
-    /// Nothing but the time, in microseconds since 1970-01-01 UTC.
-    pub fn at(now: i64) -> Self {
-        Env { now, present: None, refused: None }
-    }
-}
-
-impl fmt::Debug for Env {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (present, refused) = (self.present.is_some(), self.refused.is_some());
-        f.debug_struct("Env").field("now", &self.now).field("present", &present).field("refused", &refused).finish()
-    }
 }

@@ -405,7 +405,7 @@ mod tests {
         let root = super::super::json::parse(br#"{"a":{"b":[{"c":1}],"n":null}}"#).unwrap();
         let env = super::super::Env::at(0);
         let bindings = super::super::Bindings::default();
-        let scope = super::super::Scope { bindings: &bindings, root: Some(&root), env: &env };
+        let scope = super::super::Scope { bindings: &bindings, root: Some((&root).into()), env: &env };
         for (text, expected) in [
             ("!a.b", false),
             ("!a.n", true),

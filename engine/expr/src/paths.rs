@@ -4,9 +4,12 @@
 //! and each of its keys is looked up in the node, instead of going through the object once for every path. Names are told
 //! apart by a hash of their length and two of their bytes; texts are compared only where that agrees.
 
-use sonic_rs::{JsonContainerTrait, JsonValueTrait};
+use std::borrow::Cow;
 
-use crate::{Json, Scope, json};
+use sonic_rs::{JsonContainerTrait, JsonType};
+
+use crate::value::{NULL, Value};
+use crate::{Json, Scope};
 
 /// Places in a node's table of hashes.
 const BUCKETS: usize = 64;
@@ -75,17 +78,32 @@ impl Node {
         &mut self.children[at].node
     }
 
-    fn find<'v>(&self, value: &'v Json, found: &mut [&'v Json]) {
+    /// Enters `value` and what is below it.
+    fn find<'v>(&self, value: Value<'v>, found: &mut [Value<'v>]) {
+        if !self.children.is_empty() {
+            match &value {
+                Value::Part(part) => self.members(part.members().map(|(name, part)| (name, Value::Part(part))), found),
+                Value::Record(record) => self.members(record.members(), found),
+                Value::Json(Cow::Borrowed(json)) => {
+                    let json: &'v Json = json;
+                    if let Some(object) = json.as_object() {
+                        self.members(object.iter().map(|(name, json)| (name, Value::from(json))), found);
+                    }
+                }
+                // A scope lends what it holds.
+                _ => {}
+            }
+        }
         if let Some(place) = self.slot.and_then(|slot| found.get_mut(slot)) {
             *place = value;
         }
-        if self.children.is_empty() {
-            return;
-        }
-        let Some(object) = value.as_object() else { return };
+    }
+
+    #[inline]
+    fn members<'v>(&self, members: impl Iterator<Item = (&'v str, Value<'v>)>, found: &mut [Value<'v>]) {
         let mut left = self.children.len();
-        for (key, value) in object.iter() {
-            if let Some(node) = self.child(key) {
+        for (name, value) in members {
+            if let Some(node) = self.child(name) {
                 node.find(value, found);
                 left -= 1;
                 if left == 0 {
@@ -115,11 +133,11 @@ impl Paths {
     }
 
     /// The value of each path in `scope`, by slot; null where there is none.
-    pub fn find<'v>(&self, scope: &Scope<'v>) -> Vec<&'v Json> {
-        let mut found = vec![&json::NULL; self.slots];
+    pub(crate) fn find<'v>(&self, scope: &Scope<'v>) -> Vec<Value<'v>> {
+        let mut found = vec![NULL; self.slots];
         for (name, node) in &self.roots {
             let value = scope.get(name);
-            if !value.is_null() {
+            if value.kind() != JsonType::Null {
                 node.find(value, &mut found);
             }
         }
@@ -133,7 +151,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Bindings, Env, Expr};
+    use crate::{Bindings, Env, Expr, json};
 
     fn agree(message: &str, texts: &[&str]) {
         let mut bindings = Bindings::default();
@@ -149,7 +167,7 @@ mod tests {
             .collect();
         let found = paths.find(&scope);
         for (slot, expr) in slots {
-            assert_eq!(json::to_text(found[slot]), json::to_text(&expr.eval(&scope).unwrap()), "{expr} of {message}");
+            assert_eq!(found[slot].clone().into_json_text(), json::to_text(&expr.eval(&scope).unwrap()), "{expr} of {message}");
         }
     }
 

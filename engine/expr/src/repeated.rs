@@ -28,7 +28,7 @@ pub(super) fn has_repeated_key(root: &Json) -> bool {
 }
 
 /// Whether a key is in `keys` twice; may reorder them.
-fn is_repeated(keys: &mut [&str]) -> bool {
+pub(super) fn is_repeated(keys: &mut [&str]) -> bool {
     const PLACES: usize = 128;
     if keys.len() > PLACES / 2 {
         keys.sort_unstable();

@@ -111,7 +111,7 @@ impl Template {
     /// # use expr::*;
     /// let root = json::parse(br#"{"id": "a/b", "none": null}"#).unwrap();
     /// let env = Env::at(0);
-    /// let scope = Scope { bindings: &Bindings::default(), root: Some(&root), env: &env };
+    /// let scope = Scope { bindings: &Bindings::default(), root: Some((&root).into()), env: &env };
     /// let render = |text| Template::parse(text).unwrap().render(&scope, Escape::Segment).unwrap();
     /// assert_eq!(render("/orders/{id}").as_deref(), Some("/orders/a%2Fb"));
     /// assert_eq!(render("/orders/{none}"), None);
@@ -224,7 +224,7 @@ mod tests {
     fn render(template: &str, root: &str, escape: Escape) -> Result<Option<String>, String> {
         let root = json::parse(root.as_bytes()).unwrap();
         let env = Env::at(0);
-        let scope = Scope { bindings: &Bindings::default(), root: Some(&root), env: &env };
+        let scope = Scope { bindings: &Bindings::default(), root: Some((&root).into()), env: &env };
         Template::parse(template).unwrap().render(&scope, escape).map_err(|error| error.message)
     }
 

@@ -166,8 +166,30 @@ pub fn format_timestamp(micros: i64) -> String {
     let rest = micros.rem_euclid(DAY);
     let (second, fraction) = (rest / SECOND, rest % SECOND);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
-    if fraction == 0 { format!("{text}+00:00") } else { format!("{text}.{fraction:06}+00:00") }
+    let mut out = String::with_capacity(32);
+    if (0..=9999).contains(&year) {
+        digits(&mut out, year, 4);
+    } else {
+        out.push_str(&format!("{year:04}"));
+    }
+    for (mark, value) in [('-', month), ('-', day), ('T', hour), (':', minute), (':', second)] {
+        out.push(mark);
+        digits(&mut out, value, 2);
+    }
+    if fraction != 0 {
+        out.push('.');
+        digits(&mut out, fraction, 6);
+    }
+    out.push_str("+00:00");
+    out
+}
+
+/// Writes the last `width` digits of `value`, which is not negative.
+fn digits(out: &mut String, value: i64, width: u32) {
+    for place in (0..width).rev() {
+        let digit = value / 10i64.pow(place) % 10;
+        out.push(char::from(b'0' + u8::try_from(digit).unwrap_or(0)));
+    }
 }
 
 /// The ISO text of a date.

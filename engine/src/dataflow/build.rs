@@ -45,7 +45,7 @@ pub(super) fn build<'s>(scope: Scope<'s, Epoch>, shared: &Shared, durable: &prob
         if scope.index() == 0 { shared.feed.lock().unwrap_or_else(PoisonError::into_inner).take() } else { None };
     let messages = source(scope, feed);
     let keep = form::keep(flow);
-    let reader = Reader::new(flow.source.message.clone(), flow.source.place.clone(), keep);
+    let reader = Reader::new(&flow.source.message, flow.source.place.clone(), keep);
     let (documents, held, notes) = read(messages, reader, shared.surroundings.clone(), shared.observer.clone());
     let mut leaving = Leaving { notes: vec![notes], ..Leaving::default() };
     emit_blocks(shared, "source", &documents, None, &mut leaving);

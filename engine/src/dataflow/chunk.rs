@@ -9,11 +9,10 @@ use std::sync::Arc;
 use connectors::builder::Builder;
 use connectors::table::{RecordBatch, Row, TableSpec};
 use connectors::{Category, Result, rows};
-use hashbrown::HashMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::expr::Env;
 use crate::expr::columns::{Columns, Refused};
+use crate::expr::{Env, keys};
 use crate::plan::{Place, Rows};
 use crate::stage::{Document, Failure, Origin};
 
@@ -49,25 +48,10 @@ pub fn first(spec: &TableSpec, chunks: Vec<Chunk>) -> Result<RecordBatch> {
     let (batches, origins): (Vec<_>, Vec<_>) = chunks.into_iter().map(|c| (c.batch, c.origins)).unzip();
     let batch = rows::concat(spec, &batches)?;
     let origins: Vec<(Origin, u32)> = origins.into_iter().flatten().collect();
-    let keys = rows::encoded_keys(spec, batch.columns())
-        .map_err(|e| connectors::Error::permanent(format!("table {}: cannot encode keys: {e}", spec.name)))?;
-    let mut chosen: HashMap<&[u8], u32> = HashMap::with_capacity(origins.len());
-    let mut twice = false;
-    for (index, key) in (0u32..).zip(&keys) {
-        chosen
-            .entry(key.data())
-            .and_modify(|held| {
-                twice = true;
-                if origins.get(index as usize) < origins.get(*held as usize) {
-                    *held = index;
-                }
-            })
-            .or_insert(index);
-    }
-    if !twice {
-        return Ok(batch);
-    }
-    rows::pick(spec, &batch, chosen.into_values().collect())
+    let chosen = rows::with_keys(spec, &batch, |keys| {
+        keys::first_of_each(keys, &|a, b| origins.get(a as usize) < origins.get(b as usize))
+    })?;
+    chosen.map_or(Ok(batch.clone()), |chosen| rows::pick(spec, &batch, chosen))
 }
 
 /// A row block of a table that only inserts, ready to run.
@@ -122,20 +106,21 @@ impl Flattener {
         &self.columns
     }
 
-    /// Adds the row that `document` stands for to `building`. Returns the text of its key's first column, or nothing if the
-    /// block does not fire. A row that cannot be is a failure, and leaves nothing behind.
+    /// Adds the row that `document` stands for to `building`. Returns the text of its key's first column if it is asked for, and
+    /// nothing if the block does not fire. A row that cannot be is a failure, and leaves nothing behind.
     pub fn append(
         &self,
         document: &Document,
         env: &Env,
         building: &mut Building,
+        with_key: bool,
     ) -> std::result::Result<Option<Arc<str>>, Failure> {
         let scope = document.scope(env);
         let failure = |place: &Place, text: String| Failure::new(Category::Permanent, text, &self.block.name, place);
         if !document.holds(self.block.when.as_ref(), env, &self.block.name, &self.block.place)? {
             return Ok(None);
         }
-        let key = self.columns.append(&scope, &mut building.builder).map_err(|refused| {
+        let key = self.columns.append(&scope, &mut building.builder, with_key).map_err(|refused| {
             let (index, what) = match refused {
                 Refused::Eval(index, error) => (index, format!(": {error}")),
                 Refused::Null(index) if self.spec.key.contains(&index) => (index, " of the key is null".to_owned()),

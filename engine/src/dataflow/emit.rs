@@ -199,7 +199,7 @@ impl RowBlock {
     fn fire(&self, document: &Document, env: &Env, out: &mut Out) -> Result<(), Failure> {
         let key = match &self.make {
             Make::Columns(flattener) => match out.building.get_mut(self.output) {
-                Some(Some(building)) => flattener.append(document, env, building)?,
+                Some(Some(building)) => flattener.append(document, env, building, self.presence.is_some())?,
                 _ => None,
             },
             Make::Patches(patches) => match patches.fire(document, env)? {

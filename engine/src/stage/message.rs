@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use connectors::Category;
 use connectors::log::Message;
-use sonic_rs::{JsonValueTrait, Object};
+use sonic_rs::Object;
 
 use super::{Document, Failure, Meta, Origin};
-use crate::expr::{Bindings, Env, Json, Scope, cell_to_json, coerce, json, time};
+use crate::expr::fields::{self, Fields, Unread};
+use crate::expr::{Env, Json, time};
 use crate::plan::{Field, Place};
 
 /// Names of the headers that the engine writes.
@@ -45,8 +46,10 @@ pub mod header {
 
 /// Reads the messages of one source.
 pub struct Reader {
-    fields: Arc<Vec<Field>>,
-    names: Names,
+    fields: Fields,
+    /// Where each of them is declared.
+    places: Vec<Place>,
+    source: Arc<str>,
     place: Place,
     keep: Keep,
 }
@@ -59,12 +62,6 @@ pub struct Keep {
     pub source: bool,
     /// Whether `raw` is read behind the source.
     pub raw: bool,
-}
-
-struct Names {
-    event: Arc<str>,
-    raw: Arc<str>,
-    source: Arc<str>,
 }
 
 /// What a message's headers say of it. Only a message of a retry topic is believed what it says of earlier tries: anybody may
@@ -87,61 +84,49 @@ fn parse_origin(text: &str) -> Option<Origin> {
 
 impl Reader {
     /// A reader of messages with `fields`.
-    pub fn new(fields: Arc<Vec<Field>>, place: Place, keep: Keep) -> Self {
-        let names = Names { event: "event".into(), raw: "raw".into(), source: "source".into() };
-        Reader { fields, names, place, keep }
+    pub fn new(fields: &[Field], place: Place, keep: Keep) -> Self {
+        let places = fields.iter().map(|field| field.place.clone()).collect();
+        let fields = fields.iter().map(|field| fields::Field {
+            name: field.name.clone(),
+            expr: field.expr.clone(),
+            kind: field.kind,
+            required: field.required,
+        });
+        let fields = Fields::new(fields.collect(), "event".into(), "raw".into());
+        Reader { fields, places, source: "source".into(), place, keep }
     }
 
     /// The document of `message`.
     pub fn read(&self, message: &Message, meta: Arc<Meta>, env: &Env) -> Result<Document, Failure> {
-        let raw: Json = json::parse(&message.payload).map_err(|e| {
-            let at = format!("{}/{} offset {}", message.topic, message.partition, message.offset);
-            self.failure(&self.place, format!("not JSON: {e}, in {at}"))
-        })?;
-        if !raw.is_object() {
-            return Err(self.failure(&self.place, "not a JSON object".to_owned()));
-        }
-        let mut bindings = Bindings::default();
-        if self.keep.source {
-            bindings.set(self.names.source.clone(), source_json(message, &meta));
-        }
-        let mut event = Object::with_capacity(self.fields.len());
-        // Later fields may be computed from earlier ones; few declarations need that, so `event` is bound only for those.
-        for field in self.fields.iter() {
-            let value = match &field.expr {
-                None => raw.get(&*field.name).cloned().unwrap_or_default(),
-                Some(expr) => {
-                    if expr.paths().iter().any(|p| p.first().is_some_and(|root| root == "event")) {
-                        bindings.set(self.names.event.clone(), event.clone().into_value());
-                    }
-                    let scope = Scope { bindings: &bindings, root: Some(&raw), env };
-                    expr.eval(&scope).map_err(|e| self.failure(&field.place, format!("{}: {e}", field.name)))?
-                }
-            };
-            let value = match field.kind {
-                None => value,
-                Some(kind) => {
-                    let cell = coerce(kind, &value)
-                        .map_err(|e| self.failure(&field.place, format!("field `{}`: {e}", field.name)))?;
-                    cell_to_json(&cell, kind)
-                }
-            };
-            if field.required && value.is_null() {
-                return Err(
-                    self.failure(&field.place, format!("field `{}` is required and missing or blank", field.name))
-                );
-            }
-            event.insert(&*field.name, value);
-        }
-        bindings.set(self.names.event.clone(), event.into_value());
-        if self.keep.raw {
-            bindings.set(self.names.raw.clone(), raw);
-        }
+        let source = self.keep.source.then(|| (self.source.clone(), source_json(message, &meta)));
+        let bindings = self.fields.read(&message.payload, source, self.keep.raw, env);
+        let bindings = bindings.map_err(|unread| self.refuse(unread, message))?;
         Ok(Document { meta, bindings, produced: true })
     }
 
-    fn failure(&self, place: &Place, message: String) -> Failure {
-        Failure::new(Category::Permanent, message, &self.names.source, place)
+    #[cold]
+    fn refuse(&self, unread: Unread, message: &Message) -> Failure {
+        let field = |index: usize| (self.places.get(index).unwrap_or(&self.place), self.fields.name(index));
+        let (place, text) = match unread {
+            Unread::NotJson(error) => {
+                let at = format!("{}/{} offset {}", message.topic, message.partition, message.offset);
+                (&self.place, format!("not JSON: {error}, in {at}"))
+            }
+            Unread::NotAnObject => (&self.place, "not a JSON object".to_owned()),
+            Unread::Eval(index, error) => {
+                let (place, name) = field(index);
+                (place, format!("{name}: {error}"))
+            }
+            Unread::Mismatch(index, error) => {
+                let (place, name) = field(index);
+                (place, format!("field `{name}`: {error}"))
+            }
+            Unread::Missing(index) => {
+                let (place, name) = field(index);
+                (place, format!("field `{name}` is required and missing or blank"))
+            }
+        };
+        Failure::new(Category::Permanent, text, &self.source, place)
     }
 }
 

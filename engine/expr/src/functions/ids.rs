@@ -7,20 +7,18 @@ use sha2::{Digest, Sha256};
 use sonic_rs::JsonValueTrait;
 use uuid::Uuid;
 
-use super::super::coerce::{cell_to_json, coerce, text_of};
-use super::super::{Env, Json, json};
-use super::{Arguments, Fault, Function, argument, text_argument, text_or_null};
+use super::super::coerce::{coerce, text_of};
+use super::super::value::{NULL, Value};
+use super::super::{Env, Json};
+use super::{Arguments, Fault, Function, argument, take, take_text, text_argument, text_or_null};
 
 /// The type of a column as a function: the coercion, null where the value does not fit.
 macro_rules! conversion {
     ($signature:literal, $kind:ident, $about:literal) => {
-        Function::plain(
+        Function::of_values(
             $signature,
             1,
-            |arguments, _| {
-                let cell = coerce(ColumnType::$kind, argument(arguments, 0));
-                Ok(cell.map_or_else(|_| Json::new_null(), |cell| cell_to_json(&cell, ColumnType::$kind)))
-            },
+            |arguments, _| Ok(take(arguments, 0).converted(ColumnType::$kind).unwrap_or(NULL)),
             $about,
         )
     };
@@ -41,9 +39,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     conversion!("decimal(value)", Decimal, "An exact decimal as text, normalised."),
     conversion!("timestamp(value)", Timestamp, "An instant as canonical text; null if unreadable."),
     conversion!("date(value)", Date, "A date, or the date of an instant, as text."),
-    Function::plain("json(value)", 1, to_json, "The canonical JSON text of a value."),
+    Function::of_values("json(value)", 1, to_json, "The canonical JSON text of a value."),
     Function::plain("same(a, b)", 2, same_ids, "Whether two values are one id; false if either is null or no id."),
-    Function::plain(
+    Function::of_values(
         "uuid5(namespace, name)",
         2,
         uuid5,
@@ -74,14 +72,14 @@ fn same_ids(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {
     Ok(Json::new_bool(same(argument(arguments, 0), argument(arguments, 1))))
 }
 
-pub(super) fn to_json(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {
-    let value = argument(arguments, 0);
-    Ok(if value.is_null() { Json::new_null() } else { json::text(&json::to_text(value)) })
+pub(super) fn to_json<'v>(arguments: &mut [Value<'v>], _: &Env) -> Result<Value<'v>, Fault> {
+    let value = take(arguments, 0);
+    Ok(if value.is_null() { NULL } else { Value::Text(value.into_json_text()) })
 }
 
-fn uuid5(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {
-    let Some(namespace) = text_argument(arguments, 0) else { return Ok(Json::new_null()) };
-    let namespace = match namespace {
+fn uuid5<'v>(arguments: &mut [Value<'v>], _: &Env) -> Result<Value<'v>, Fault> {
+    let Some(namespace) = take_text(arguments, 0) else { return Ok(NULL) };
+    let namespace = match &*namespace {
         "url" => Uuid::NAMESPACE_URL,
         "dns" => Uuid::NAMESPACE_DNS,
         "oid" => Uuid::NAMESPACE_OID,
@@ -90,8 +88,9 @@ fn uuid5(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {
             Fault("the namespace of `uuid5` must be a UUID, or 'url', 'dns', 'oid' or 'x500'".to_owned())
         })?,
     };
-    let name = text_of(argument(arguments, 1));
-    Ok(text_or_null(name.map(|name| Uuid::new_v5(&namespace, name.as_bytes()).to_string())))
+    // The name is the text of whatever it is.
+    let name = take(arguments, 1).converted(ColumnType::Text).unwrap_or(NULL).into_str();
+    Ok(name.map(|name| Uuid::new_v5(&namespace, name.as_bytes()).to_string()).into())
 }
 
 fn sha256(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {

@@ -2,10 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sonic_rs::{JsonContainerTrait, JsonValueTrait};
+use sonic_rs::{JsonContainerTrait, JsonType, JsonValueTrait};
 
+use super::super::value::{NULL, Value};
 use super::super::{Env, Json, json};
-use super::{Arguments, Fault, Form, Function, argument, ids, text_argument};
+use super::{Arguments, Fault, Form, Function, Run, argument, ids, take, text_argument};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::plain(
@@ -18,11 +19,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "list(answer, 'name', ...)",
         1,
         None,
-        Form::Plain(list),
+        Form::Plain(Run::Json(list)),
         "The elements of a list that are not null; of an object, those of the first named member that is a list, else the object itself; else none.",
     ),
-    Function::plain("objects(list)", 1, objects, "The elements of a list that are objects; none if it is no list."),
-    Function::plain("first(list)", 1, first, "The first element that is not null."),
+    Function::of_values("objects(list)", 1, objects, "The elements of a list that are objects; none if it is no list."),
+    Function::of_values("first(list)", 1, first, "The first element that is not null."),
     Function::plain("unique(list)", 1, unique, "The elements without those that equal an earlier one."),
     Function::plain(
         "unique_names(list)",
@@ -34,7 +35,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "zip(list, ...)",
         2,
         None,
-        Form::Plain(zip),
+        Form::Plain(Run::Json(zip)),
         "For each place a list of the elements that stand there, as long as the first list; null where another is shorter.",
     ),
     Function::new("coalesce(value, ...)", 1, None, Form::Coalesce, "The first value that is not null."),
@@ -69,13 +70,15 @@ fn list(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {
     Ok(array.iter().filter(|element| !element.is_null()).cloned().collect())
 }
 
-fn objects(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {
-    Ok(json::elements(argument(arguments, 0)).iter().filter(|element| element.is_object()).cloned().collect())
+fn objects<'v>(arguments: &mut [Value<'v>], _: &Env) -> Result<Value<'v>, Fault> {
+    let mut elements = take(arguments, 0).into_elements().unwrap_or_default();
+    elements.retain(|element| element.kind() == JsonType::Object);
+    Ok(Value::List(elements))
 }
 
-fn first(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {
-    let mut elements = json::elements(argument(arguments, 0)).iter();
-    Ok(elements.find(|element| !element.is_null()).cloned().unwrap_or_default())
+fn first<'v>(arguments: &mut [Value<'v>], _: &Env) -> Result<Value<'v>, Fault> {
+    let elements = take(arguments, 0).into_elements().unwrap_or_default();
+    Ok(elements.into_iter().find(|element| !element.is_null()).unwrap_or(NULL))
 }
 
 fn unique(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {

@@ -12,6 +12,7 @@
 use std::borrow::Cow;
 
 use super::parse::By;
+use super::value::{NULL, Value};
 use super::{Env, Json, json};
 
 mod ids;
@@ -27,11 +28,17 @@ pub use redact::redact;
 /// What is wrong with a call.
 pub(super) struct Fault(pub String);
 
-/// The arguments of a call.
+/// The arguments of a call, as JSON.
 pub(super) type Arguments<'a, 'v> = &'a [Cow<'v, Json>];
 
 /// What a function does.
-pub(super) type Run = fn(Arguments<'_, '_>, &Env) -> Result<Json, Fault>;
+#[derive(Clone, Copy)]
+pub(super) enum Run {
+    /// Its arguments and its value are JSON.
+    Json(fn(Arguments<'_, '_>, &Env) -> Result<Json, Fault>),
+    /// They are in the form in which they were computed. A function is written so when rows are made with it.
+    Values(for<'v> fn(&mut [Value<'v>], &Env) -> Result<Value<'v>, Fault>),
+}
 
 /// How a function's arguments are evaluated.
 #[derive(Clone, Copy)]
@@ -64,8 +71,22 @@ pub struct Function {
 }
 
 impl Function {
-    const fn plain(signature: &'static str, count: usize, run: Run, about: &'static str) -> Function {
-        Function::new(signature, count, Some(count), Form::Plain(run), about)
+    const fn plain(
+        signature: &'static str,
+        count: usize,
+        run: fn(Arguments<'_, '_>, &Env) -> Result<Json, Fault>,
+        about: &'static str,
+    ) -> Function {
+        Function::new(signature, count, Some(count), Form::Plain(Run::Json(run)), about)
+    }
+
+    const fn of_values(
+        signature: &'static str,
+        count: usize,
+        run: for<'v> fn(&mut [Value<'v>], &Env) -> Result<Value<'v>, Fault>,
+        about: &'static str,
+    ) -> Function {
+        Function::new(signature, count, Some(count), Form::Plain(Run::Values(run)), about)
     }
 
     const fn new(signature: &'static str, min: usize, max: Option<usize>, form: Form, about: &'static str) -> Function {
@@ -137,6 +158,16 @@ fn text_argument<'a>(arguments: Arguments<'a, '_>, at: usize) -> Option<&'a str>
     arguments.get(at).and_then(|value| value.as_str())
 }
 
+/// Takes the argument at `at`; null if it was left out.
+fn take<'v>(arguments: &mut [Value<'v>], at: usize) -> Value<'v> {
+    arguments.get_mut(at).map_or(NULL, |value| std::mem::replace(value, NULL))
+}
+
+/// Takes the argument at `at`, if it is a text.
+fn take_text<'v>(arguments: &mut [Value<'v>], at: usize) -> Option<Cow<'v, str>> {
+    take(arguments, at).into_str()
+}
+
 /// The JSON of a text, or null.
 fn text_or_null(value: Option<impl AsRef<str>>) -> Json {
     value.map_or_else(Json::new_null, |value| json::text(value.as_ref()))
@@ -157,7 +188,7 @@ mod tests {
             present: Some(std::sync::Arc::new(|table, key| table == "t" && key == "k")),
             refused: Some(std::sync::Arc::new(|_, url| url.starts_with("http:").then(|| "no".to_owned()))),
         };
-        let scope = Scope { bindings: &Bindings::default(), root: Some(&root), env: &env };
+        let scope = Scope { bindings: &Bindings::default(), root: Some((&root).into()), env: &env };
         let expr = match Expr::parse(expr) {
             Ok(expr) => expr,
             Err(error) => return error.message,

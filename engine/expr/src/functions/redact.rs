@@ -4,8 +4,10 @@
 //! url, in a url inside an error message, in a JSON text, percent-encoded as a parameter of another url), the word behind
 //! `bearer`, and the user's part of a url. The rest stays byte for byte.
 
+use std::borrow::Cow;
+
 use connectors::redact::SECRET_KEYS as SECRETS;
-use memchr::{memchr2, memchr2_iter, memmem};
+use memchr::{memchr_iter, memchr2, memchr2_iter};
 use percent_encoding::percent_decode_str;
 
 /// What stands for a secret.
@@ -21,31 +23,46 @@ const MAX_NAME: usize = 110;
 /// assert_eq!(redact("GET https://h/f?sig=aB%2F&x=1 failed"), "GET https://h/f?sig=[REDACTED]&x=1 failed");
 /// ```
 pub fn redact(text: &str) -> String {
-    let (mut out, mut users) = pass(text);
+    redact_text(Cow::Borrowed(text)).into_owned()
+}
+
+/// The same; a text without secrets stays what it is.
+pub(super) fn redact_text(text: Cow<'_, str>) -> Cow<'_, str> {
+    let (found, mut users) = secrets(&text);
+    if found.is_empty() {
+        return text;
+    }
+    let mut out = cover(&text, found);
     // A user's part may hold the `&` that ended a value; without it the value goes on. Each pass takes such a sign away.
     for _ in 0..8 {
         if !users {
             break;
         }
-        let (again, more) = pass(&out);
+        let (found, more) = secrets(&out);
+        let again = cover(&out, found);
         users = more && again != out;
         out = again;
     }
-    out
+    Cow::Owned(out)
 }
 
-/// `text` without the secrets that it shows at first sight, and whether the user's part of a url was among them.
-fn pass(text: &str) -> (String, bool) {
-    let users = users(text);
-    let any = !users.is_empty();
-    // Bearers first: their word may stand inside a parameter's value, and a value ends at a blank.
-    let mut ranges = bearers(text);
-    ranges.extend(users);
-    ranges.extend(parameters(text));
-    ranges.sort_unstable();
+/// Where the secrets are that `text` shows at first sight, and whether the user's part of a url is among them.
+fn secrets(text: &str) -> (Vec<(usize, usize)>, bool) {
+    let mut found = Vec::new();
+    users(text, &mut found);
+    let any = !found.is_empty();
+    // A bearer's word may stand inside a parameter's value, and a value ends at a blank.
+    bearers(text, &mut found);
+    parameters(text, &mut found);
+    found.sort_unstable();
+    (found, any)
+}
+
+/// `text` with what is `found` replaced.
+fn cover(text: &str, found: Vec<(usize, usize)>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut done = 0;
-    for (start, end) in ranges {
+    for (start, end) in found {
         if start < done {
             // Overlaps what was replaced already; take what sticks out along.
             done = done.max(end);
@@ -56,13 +73,12 @@ fn pass(text: &str) -> (String, bool) {
         done = end;
     }
     out.push_str(text.get(done..).unwrap_or_default());
-    (out, any)
+    out
 }
 
 /// The words behind `bearer` and a blank.
-fn bearers(text: &str) -> Vec<(usize, usize)> {
+fn bearers(text: &str, found: &mut Vec<(usize, usize)>) {
     let bytes = text.as_bytes();
-    let mut found = Vec::new();
     let mut at = 0;
     while let Some(next) = bytes.get(at..).and_then(|rest| memchr2(b'b', b'B', rest)) {
         at += next;
@@ -84,27 +100,26 @@ fn bearers(text: &str) -> Vec<(usize, usize)> {
             at = end;
         }
     }
-    found
 }
 
-/// What stands between `://` and `@` before the host ends.
-fn users(text: &str) -> Vec<(usize, usize)> {
-    let mut found = Vec::new();
-    for scheme in memmem::find_iter(text.as_bytes(), "://") {
-        let start = scheme + 3;
-        let rest = text.get(start..).unwrap_or_default();
-        let host =
-            rest.find(|c: char| c.is_whitespace() || c.is_control() || "/?#\"<>\\".contains(c)).unwrap_or(rest.len());
-        if let Some(user) = rest.get(..host).and_then(|host| host.rfind('@')) {
-            found.push((start, start + user));
+/// What stands between `://` and the last `@` before the host ends. A text has fewer `@` than `://`, so they are looked for.
+fn users(text: &str, found: &mut Vec<(usize, usize)>) {
+    let ends_host = |c: char| c.is_whitespace() || c.is_control() || "/?#\"<>\\".contains(c);
+    for at in memchr_iter(b'@', text.as_bytes()) {
+        let Some(before) = text.get(..at) else { continue };
+        let Some(start) = before.rfind(ends_host).map(|end| end + 1) else { continue };
+        if !before.get(..start).is_some_and(|url| url.ends_with("://")) {
+            continue;
+        }
+        match found.last_mut() {
+            Some((known, end)) if *known == start => *end = at,
+            _ => found.push((start, at)),
         }
     }
-    found
 }
 
 /// The values of secret parameters.
-fn parameters(text: &str) -> Vec<(usize, usize)> {
-    let mut found = Vec::new();
+fn parameters(text: &str, found: &mut Vec<(usize, usize)>) {
     let mut at = 0;
     while let Some((equals, width, level)) = next_equals(text, at) {
         let start = equals + width;
@@ -117,7 +132,6 @@ fn parameters(text: &str) -> Vec<(usize, usize)> {
             }
         }
     }
-    found
 }
 
 /// The next `=` from `from` on: where it is, how long it is written, and how often it is percent-encoded.
@@ -148,18 +162,22 @@ fn is_secret(before: &str) -> bool {
     let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_%".contains(byte);
     let length = before.bytes().rev().take(MAX_NAME).take_while(in_name).count();
     let (front, run) = before.split_at_checked(before.len() - length).unwrap_or((before, ""));
-    let mut name = run.to_owned();
+    let mut name = Cow::Borrowed(run);
     for _ in 0..if run.contains('%') { 3 } else { 0 } {
-        name = percent_decode_str(&name).decode_utf8_lossy().into_owned();
+        name = Cow::Owned(percent_decode_str(&name).decode_utf8_lossy().into_owned());
     }
     let name = name.rsplit(|c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c))).next().unwrap_or_default();
-    let name = name.to_ascii_lowercase();
-    let known = |name: &str| SECRETS.binary_search(&name).is_ok();
-    if known(&name) {
+    // None is longer than this, with what is left of an escape before it.
+    let mut lower = [0u8; 32];
+    let Some(lower) = lower.get_mut(..name.len()) else { return false };
+    lower.copy_from_slice(name.as_bytes());
+    lower.make_ascii_lowercase();
+    let known = |name: &[u8]| SECRETS.binary_search_by(|secret| secret.as_bytes().cmp(name)).is_ok();
+    if known(lower) {
         return true;
     }
     // Behind a backslash the name may begin with what is left of a JSON escape: `\u0026sig=`, `\nsig=`.
-    front.ends_with('\\') && [1, 5].iter().any(|skip| name.get(*skip..).is_some_and(known))
+    front.ends_with('\\') && [1, 5].iter().any(|skip| lower.get(*skip..).is_some_and(known))
 }
 
 /// Where a value ends that begins at `start`, in a parameter whose `=` is encoded `level` times.
@@ -243,6 +261,27 @@ mod tests {
         }
     }
 
+    /// What [`users`] finds, from the front.
+    fn users_by_scheme(text: &str) -> Vec<(usize, usize)> {
+        let mut found = Vec::new();
+        for (scheme, _) in text.match_indices("://") {
+            let start = scheme + 3;
+            let rest = text.get(start..).unwrap_or_default();
+            let ends = |c: char| c.is_whitespace() || c.is_control() || "/?#\"<>\\".contains(c);
+            let host = rest.find(ends).unwrap_or(rest.len());
+            if let Some(user) = rest.get(..host).and_then(|host| host.rfind('@')) {
+                found.push((start, start + user));
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn the_longest_name_fits() {
+        assert!(SECRETS.iter().all(|name| name.len() + 5 <= 32));
+        assert!(!is_secret(&"x".repeat(40)) && is_secret("\\u0026X-Amz-Security-Token"));
+    }
+
     #[test]
     fn long_texts_take_linear_time() {
         let text = "a%3D%3D\\u0026sig".repeat(20_000);
@@ -258,6 +297,13 @@ mod tests {
             let name = if upper { name.to_uppercase() } else { name.to_owned() };
             let text = format!("{before}{separator}{name}={secret}&{after}");
             prop_assert!(!redact(&text).contains("HUSH"), "{} -> {}", text, redact(&text));
+        }
+
+        #[test]
+        fn users_are_found_from_either_end(text in "(://|@|/|:|a|b@c|\u{85}|é|[ \"?\\\\]){0,16}") {
+            let mut found = Vec::new();
+            users(&text, &mut found);
+            prop_assert_eq!(found, users_by_scheme(&text));
         }
 
         #[test]

@@ -6,8 +6,9 @@ use sonic_rs::{JsonContainerTrait, JsonType, JsonValueTrait};
 
 use super::super::interpret::order_of;
 use super::super::parse::By;
+use super::super::value::{NULL, Value};
 use super::super::{Env, Json, json};
-use super::{Arguments, Fault, Form, Function, argument};
+use super::{Arguments, Fault, Form, Function, Run, argument, take};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::plain("abs(number)", 1, abs, "The number without its sign."),
@@ -16,7 +17,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::plain("contains(subject, search)", 2, contains, "Whether a list holds a value, or a text another text."),
     Function::plain("ends_with(text, end)", 2, ends_with, "Whether a text ends with another."),
     Function::plain("floor(number)", 1, floor, "The next integer that is not greater."),
-    Function::plain(
+    Function::of_values(
         "join(glue, texts)",
         2,
         join,
@@ -33,7 +34,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     Function::plain("max(list)", 1, max, "The greatest of numbers or texts; null for an empty list."),
     Function::new("max_by(list, &key)", 2, Some(2), Form::By(By::Max), "The element with the greatest key."),
-    Function::new("merge(object, ...)", 1, None, Form::Plain(merge), "One object of all members; later ones win."),
+    Function::new("merge(object, ...)", 1, None, Form::Plain(Run::Json(merge)), "One object of all members; later ones win."),
     Function::plain("min(list)", 1, min, "The least of numbers or texts; null for an empty list."),
     Function::new("min_by(list, &key)", 2, Some(2), Form::By(By::Min), "The element with the least key."),
     Function::new("not_null(value, ...)", 1, None, Form::Coalesce, "The first value that is not null."),
@@ -45,7 +46,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::plain("to_array(value)", 1, to_array, "A list as it is, anything else as a list of one."),
     Function::plain("to_number(value)", 1, to_number, "A number as it is, the number that a text spells, else null."),
     Function::plain("to_string(value)", 1, to_string, "A text as it is, anything else as its JSON text."),
-    Function::plain("type(value)", 1, type_of, "The name of a value's type."),
+    Function::of_values("type(value)", 1, type_of, "The name of a value's type."),
     Function::plain("values(object)", 1, values, "The values of an object, in the order of their keys."),
 ];
 
@@ -143,16 +144,29 @@ fn starts_with(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {
     boolean(text(arguments, 0)?.starts_with(text(arguments, 1)?))
 }
 
-fn join(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {
-    let glue = text(arguments, 0)?;
-    if argument(arguments, 1).is_null() {
-        return Ok(Json::new_null());
+fn join<'v>(arguments: &mut [Value<'v>], _: &Env) -> Result<Value<'v>, Fault> {
+    let wrong = |wanted: &str, got: &Value<'_>| Fault(format!("the argument must be {wanted}, not {}", json::kind_name(got.kind())));
+    let (glue, list) = (take(arguments, 0), take(arguments, 1));
+    let glue = glue.as_str().ok_or_else(|| wrong("a string", &glue))?;
+    let kind = list.kind();
+    if kind == JsonType::Null {
+        return Ok(NULL);
     }
-    let values = list(arguments, 1)?.iter().filter(|value| !value.is_null());
-    let texts: Vec<&str> = values
-        .map(|value| value.as_str().ok_or_else(|| wrong("an array of strings", value)))
-        .collect::<Result<_, _>>()?;
-    Ok(json::text(&texts.join(glue)))
+    if kind != JsonType::Array {
+        return Err(wrong("an array", &list));
+    }
+    let mut joined: Option<String> = None;
+    for value in list.into_elements().unwrap_or_default().iter().filter(|value| !value.is_null()) {
+        let text = value.as_str().ok_or_else(|| wrong("an array of strings", value))?;
+        match &mut joined {
+            Some(joined) => {
+                joined.push_str(&glue);
+                joined.push_str(&text);
+            }
+            None => joined = Some(text.into_owned()),
+        }
+    }
+    Ok(Value::from(joined.unwrap_or_default()))
 }
 
 fn object(value: &Json) -> Result<Vec<(&str, &Json)>, Fault> {
@@ -231,8 +245,8 @@ fn to_string(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {
     Ok(if value.is_str() { value.clone() } else { json::text(&json::to_text(value)) })
 }
 
-fn type_of(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {
-    Ok(Json::from_static_str(json::type_name(argument(arguments, 0))))
+fn type_of<'v>(arguments: &mut [Value<'v>], _: &Env) -> Result<Value<'v>, Fault> {
+    Ok(Value::from(json::kind_name(take(arguments, 0).kind())))
 }
 
 #[cfg(test)]

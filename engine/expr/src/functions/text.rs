@@ -1,13 +1,17 @@
 //! Texts. An argument that is no text gives null.
 
-use sonic_rs::JsonValueTrait;
+use std::borrow::Cow;
+
+use sonic_rs::JsonType;
 
 use super::super::coerce::ts_text;
+use super::super::value::{NULL, Value};
 use super::super::{Env, Json, json};
-use super::{Arguments, Fault, Function, argument, ids, redact, text_argument, text_or_null};
+use super::redact::redact_text;
+use super::{Arguments, Fault, Function, argument, ids, take, take_text, text_argument, text_or_null};
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::plain(
+    Function::of_values(
         "split(text, separator)",
         2,
         split,
@@ -15,23 +19,23 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     Function::plain("lower(text)", 1, |a, _| mapped(a, str::to_lowercase), "The text in lower case."),
     Function::plain("upper(text)", 1, |a, _| mapped(a, str::to_uppercase), "The text in upper case."),
-    Function::plain(
+    Function::of_values(
         "trim(text)",
         1,
-        |a, _| mapped(a, |text| text.trim().to_owned()),
+        |a, _| Ok(take_text(a, 0).map(|text| cut(text, str::trim)).into()),
         "The text without blanks at its ends.",
     ),
-    Function::plain(
+    Function::of_values(
         "parse_json(text)",
         1,
         parse_json,
         "The value that a JSON text holds, null if it is none; what is no text stays as it is.",
     ),
-    Function::plain("to_json(value)", 1, ids::to_json, "The canonical JSON text of a value: no blanks, keys sorted."),
-    Function::plain(
+    Function::of_values("to_json(value)", 1, ids::to_json, "The canonical JSON text of a value: no blanks, keys sorted."),
+    Function::of_values(
         "redact(text)",
         1,
-        |a, _| mapped(a, redact),
+        |a, _| Ok(take_text(a, 0).map(redact_text).into()),
         "The text with the secrets of its urls replaced by [REDACTED].",
     ),
     Function::plain(
@@ -57,19 +61,33 @@ fn mapped(arguments: Arguments<'_, '_>, change: impl FnOnce(&str) -> String) -> 
     Ok(text_or_null(text_argument(arguments, 0).map(change)))
 }
 
-fn split(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {
-    Ok(match (text_argument(arguments, 0), text_argument(arguments, 1)) {
-        (Some(text), Some(separator)) if !separator.is_empty() => text.split(separator).map(json::text).collect(),
-        _ => Json::new_null(),
-    })
+/// A piece of a text, borrowed if the text is.
+fn cut<'v>(text: Cow<'v, str>, piece: fn(&str) -> &str) -> Cow<'v, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(piece(text)),
+        Cow::Owned(text) if piece(&text).len() == text.len() => Cow::Owned(text),
+        Cow::Owned(text) => Cow::Owned(piece(&text).to_owned()),
+    }
 }
 
-fn parse_json(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {
-    let value = argument(arguments, 0);
-    Ok(match value.as_str() {
-        Some(text) => json::parse(text.as_bytes()).unwrap_or_default(),
-        None => value.clone(),
-    })
+fn split<'v>(arguments: &mut [Value<'v>], _: &Env) -> Result<Value<'v>, Fault> {
+    let (Some(text), Some(separator)) = (take_text(arguments, 0), take_text(arguments, 1)) else { return Ok(NULL) };
+    if separator.is_empty() {
+        return Ok(NULL);
+    }
+    Ok(Value::List(match text {
+        Cow::Borrowed(text) => text.split(&*separator).map(Value::from).collect(),
+        Cow::Owned(text) => text.split(&*separator).map(|part| Value::from(part.to_owned())).collect(),
+    }))
+}
+
+fn parse_json<'v>(arguments: &mut [Value<'v>], _: &Env) -> Result<Value<'v>, Fault> {
+    let value = take(arguments, 0);
+    if value.kind() != JsonType::String {
+        return Ok(value);
+    }
+    let text = value.into_str().unwrap_or_default();
+    Ok(Value::from(json::parse(text.as_bytes()).unwrap_or_default()))
 }
 
 /// Whether some file store or some reader of a file list takes `c` for more than a character of a name.

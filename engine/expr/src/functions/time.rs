@@ -4,11 +4,12 @@
 use sonic_rs::{JsonNumberTrait, JsonValueTrait};
 
 use super::super::time::{SECOND, format_timestamp, in_range, parse_timestamp};
+use super::super::value::Value;
 use super::super::{Env, Json};
 use super::{Arguments, Fault, Function, argument, text_argument, text_or_null};
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::plain("now()", 0, |_, env| Ok(text_or_null(Some(format_timestamp(env.now)))), "The present instant."),
+    Function::of_values("now()", 0, |_, env| Ok(Value::instant(env.now)), "The present instant."),
     Function::plain(
         "iso(timestamp)",
         1,

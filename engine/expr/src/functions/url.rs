@@ -4,7 +4,7 @@ use percent_encoding::percent_decode_str;
 
 use super::super::time::{SECOND, format_timestamp, in_range, parse_compact};
 use super::super::{Env, Json};
-use super::{Arguments, Fault, Form, Function, text_argument, text_or_null};
+use super::{Arguments, Fault, Form, Function, Run, text_argument, text_or_null};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::plain("basename(url)", 1, |a, _| Ok(text_or_null(text_argument(a, 0).and_then(basename))), "The last segment of the path of a url, or of a path, as it is written; null if empty."),
@@ -12,7 +12,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "extension(url, 'parameter', ...)",
         1,
         None,
-        Form::Plain(extension),
+        Form::Plain(Run::Json(extension)),
         "What stands behind the last dot of the last segment, in lower case; without a dot there, that of the first named query parameter that has one.",
     ),
     Function::plain("query_param(url, 'name')", 2, query_param, "The decoded value of a query parameter, its name in any case; null if missing."),
