@@ -88,7 +88,11 @@ impl Fields {
 
     /// The same on either way, for comparison: of a tape, if the message is read as one, and of a tree.
     #[cfg(test)]
-    pub(crate) fn both_ways(&self, payload: &[u8], env: &Env) -> (Option<Result<Bindings, Unread>>, Result<Bindings, Unread>) {
+    pub(crate) fn both_ways(
+        &self,
+        payload: &[u8],
+        env: &Env,
+    ) -> (Option<Result<Bindings, Unread>>, Result<Bindings, Unread>) {
         let tape = std::str::from_utf8(payload).ok().and_then(Tape::read);
         let tree = json::parse(payload).map_err(Unread::NotJson);
         (

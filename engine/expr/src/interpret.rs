@@ -18,15 +18,18 @@ enum Current<'c> {
     Value(Value<'c>),
 }
 
-/// A fault and the place in the expression where it is.
-pub(super) struct Located {
-    offset: usize,
-    fault: Fault,
-}
+/// A fault and the place in the expression where it is; boxed, because every value passes where a fault could.
+pub(super) struct Located(Box<(usize, Fault)>);
 
 impl Located {
+    #[cold]
+    fn at(offset: usize, fault: Fault) -> Located {
+        Located(Box::new((offset, fault)))
+    }
+
     pub(super) fn in_expression(self, text: &str) -> super::EvalError {
-        super::EvalError { message: self.fault.0, offset: self.offset, expression: text.to_owned() }
+        let (offset, fault) = *self.0;
+        super::EvalError { message: fault.0, offset, expression: text.to_owned() }
     }
 }
 
@@ -52,10 +55,6 @@ impl<'c> Interpreter<'c> {
             },
             Node::Literal(value) => Value::from(value),
             Node::Index(at) => self.here(current).map_or(NULL, |value| value.into_element(*at)),
-            Node::Slice { start, stop, step } => {
-                let Some(elements) = self.here(current).and_then(Value::into_elements) else { return Ok(NULL) };
-                Value::List(slice(&elements, *start, *stop, *step))
-            }
             Node::Then(left, right) => {
                 let value = self.eval(left, current)?;
                 // What is led through needs no current node.
@@ -98,6 +97,19 @@ impl<'c> Interpreter<'c> {
                 let (left, right) = (self.eval(left, current)?, self.eval(right, current)?);
                 compare(*comparator, left, right).map_or(NULL, Value::from)
             }
+            Node::Call { run, arguments, offset } => self.call(*run, arguments, *offset, current)?,
+            lists => self.lists(lists, current)?,
+        })
+    }
+
+    /// The same of what makes lists and objects; apart, so that the way of all others is short.
+    #[inline(never)]
+    fn lists(&self, node: &'c Node, current: &Current<'c>) -> Result<Value<'c>, Located> {
+        Ok(match node {
+            Node::Slice { start, stop, step } => {
+                let Some(elements) = self.here(current).and_then(Value::into_elements) else { return Ok(NULL) };
+                Value::List(slice(&elements, *start, *stop, *step))
+            }
             Node::Project(left, right) => {
                 let Some(elements) = self.eval(left, current)?.into_elements() else { return Ok(NULL) };
                 let mut values = self.each(elements, right)?;
@@ -132,10 +144,9 @@ impl<'c> Interpreter<'c> {
                     .map(|(key, node)| Ok((key.as_str(), self.eval(node, current)?.into_json().into_owned())));
                 Value::from(json::object(pairs.collect::<Result<Vec<_>, _>>()?))
             }
-            Node::Call { run, arguments, offset } => self.call(*run, arguments, *offset, current)?,
             Node::By { by, name, list: over, key, offset } => {
                 let value = self.eval(over, current)?;
-                let located = |fault| Located { offset: *offset, fault };
+                let located = |fault| Located::at(*offset, fault);
                 let kind = json::kind_name(value.kind());
                 let Some(elements) = value.into_elements() else {
                     return Err(located(Fault(format!("`{name}` wants an array, not {kind}"))));
@@ -148,7 +159,9 @@ impl<'c> Interpreter<'c> {
                 let mut order = sortable(name, &keys).map_err(located)?;
                 if matches!(by, By::Sort) {
                     order.sort_by(|a, b| order_of(a.1, b.1));
-                    return Ok(Value::List(order.into_iter().filter_map(|(at, _)| elements.get(at).cloned()).collect()));
+                    return Ok(Value::List(
+                        order.into_iter().filter_map(|(at, _)| elements.get(at).cloned()).collect(),
+                    ));
                 }
                 let best = order.into_iter().reduce(|best, next| {
                     let order = order_of(next.1, best.1);
@@ -156,11 +169,19 @@ impl<'c> Interpreter<'c> {
                 });
                 best.and_then(|(at, _)| elements.get(at).cloned()).unwrap_or(NULL)
             }
+            _ => NULL,
         })
     }
 
-    fn call(&self, run: Run, arguments: &'c [Node], offset: usize, current: &Current<'c>) -> Result<Value<'c>, Located> {
-        let located = |fault| Located { offset, fault };
+    #[inline(always)]
+    fn call(
+        &self,
+        run: Run,
+        arguments: &'c [Node],
+        offset: usize,
+        current: &Current<'c>,
+    ) -> Result<Value<'c>, Located> {
+        let located = |fault| Located::at(offset, fault);
         // The common counts of arguments need no allocation.
         match (run, arguments) {
             (Run::Values(run), []) => run(&mut [], self.scope.env),

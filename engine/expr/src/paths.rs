@@ -48,17 +48,19 @@ impl Default for Node {
     }
 }
 
-fn bucket(name: &str) -> usize {
-    let bytes = name.as_bytes();
-    let at = |index: usize| bytes.get(index).copied().map_or(0, usize::from);
-    (bytes.len() ^ (at(0) << 1) ^ (at(bytes.len() / 2) << 2) ^ at(bytes.len().wrapping_sub(1))) % BUCKETS
+#[inline]
+fn bucket(name: &[u8]) -> usize {
+    let [first, ..] = name else { return 0 };
+    let at = |index: usize| usize::from(name.get(index).copied().unwrap_or(0));
+    (name.len() ^ (usize::from(*first) << 1) ^ (at(name.len() / 2) << 2) ^ at(name.len() - 1)) % BUCKETS
 }
 
 impl Node {
-    fn child(&self, name: &str) -> Option<&Node> {
+    #[inline]
+    fn child(&self, name: &[u8]) -> Option<&Node> {
         let mut at = *self.heads.get(bucket(name))?;
         while let Some(child) = self.children.get(usize::from(at)) {
-            if child.name == name {
+            if child.name.as_bytes() == name {
                 return Some(&child.node);
             }
             at = child.next;
@@ -70,7 +72,7 @@ impl Node {
         let known = self.children.iter().position(|child| child.name == name);
         let at = known.unwrap_or_else(|| {
             let at = self.children.len();
-            let head = &mut self.heads[bucket(name)];
+            let head = &mut self.heads[bucket(name.as_bytes())];
             self.children.push(Child { name: name.to_owned(), node: Node::default(), next: *head });
             *head = u16::try_from(at).unwrap_or(NONE);
             at
@@ -82,12 +84,14 @@ impl Node {
     fn find<'v>(&self, value: Value<'v>, found: &mut [Value<'v>]) {
         if !self.children.is_empty() {
             match &value {
-                Value::Part(part) => self.members(part.members().map(|(name, part)| (name, Value::Part(part))), found),
-                Value::Record(record) => self.members(record.members(), found),
+                Value::Part(part) => self.members(part.keyed().map(|(name, part)| (name, Value::Part(part))), found),
+                Value::Record(record) => {
+                    self.members(record.members().map(|(name, value)| (name.as_bytes(), value)), found)
+                }
                 Value::Json(Cow::Borrowed(json)) => {
                     let json: &'v Json = json;
                     if let Some(object) = json.as_object() {
-                        self.members(object.iter().map(|(name, json)| (name, Value::from(json))), found);
+                        self.members(object.iter().map(|(name, json)| (name.as_bytes(), Value::from(json))), found);
                     }
                 }
                 // A scope lends what it holds.
@@ -100,7 +104,7 @@ impl Node {
     }
 
     #[inline]
-    fn members<'v>(&self, members: impl Iterator<Item = (&'v str, Value<'v>)>, found: &mut [Value<'v>]) {
+    fn members<'v>(&self, members: impl Iterator<Item = (&'v [u8], Value<'v>)>, found: &mut [Value<'v>]) {
         let mut left = self.children.len();
         for (name, value) in members {
             if let Some(node) = self.child(name) {
@@ -167,7 +171,11 @@ mod tests {
             .collect();
         let found = paths.find(&scope);
         for (slot, expr) in slots {
-            assert_eq!(found[slot].clone().into_json_text(), json::to_text(&expr.eval(&scope).unwrap()), "{expr} of {message}");
+            assert_eq!(
+                found[slot].clone().into_json_text(),
+                json::to_text(&expr.eval(&scope).unwrap()),
+                "{expr} of {message}"
+            );
         }
     }
 

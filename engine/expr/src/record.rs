@@ -85,7 +85,8 @@ impl Record {
 
     /// The whole of it.
     pub(crate) fn json(&self) -> &Json {
-        self.whole.get_or_init(|| json::object(self.members().map(|(name, value)| (name, value.into_json().into_owned()))))
+        self.whole
+            .get_or_init(|| json::object(self.members().map(|(name, value)| (name, value.into_json().into_owned()))))
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use sonic_rs::JsonValueTrait;
 
+use super::Json;
 use super::record::Record;
 use super::tape::{Part, Tape};
 use super::value::{NULL, Value};
-use super::Json;
 
 /// What names mean while an expression is evaluated: first the bindings, then, if there is a root, its keys.
 #[derive(Clone, Copy)]

@@ -276,7 +276,9 @@ impl<'v> Value<'v> {
         match kind {
             ColumnType::Timestamp => Ok(Cell::Timestamp(instant)),
             ColumnType::Date if matches!(self, Value::Date(_)) || in_range(instant) => {
-                i32::try_from(instant.div_euclid(DAY)).map(Cell::Date).or_else(|_| coerce(kind, &self.clone().into_json()))
+                i32::try_from(instant.div_euclid(DAY))
+                    .map(Cell::Date)
+                    .or_else(|_| coerce(kind, &self.clone().into_json()))
             }
             _ => coerce(kind, &self.clone().into_json()),
         }

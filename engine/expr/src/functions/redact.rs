@@ -82,6 +82,11 @@ fn bearers(text: &str, found: &mut Vec<(usize, usize)>) {
     let mut at = 0;
     while let Some(next) = bytes.get(at..).and_then(|rest| memchr2(b'b', b'B', rest)) {
         at += next;
+        // A `b` alone is in every hash.
+        if bytes.get(at + 1).is_none_or(|second| second | 0x20 != b'e') {
+            at += 1;
+            continue;
+        }
         let begins = at == 0 || bytes.get(at - 1).is_some_and(|byte| !byte.is_ascii_alphanumeric());
         if !begins || !bytes.get(at..at + 6).is_some_and(|word| word.eq_ignore_ascii_case(b"bearer")) {
             at += 1;
@@ -186,6 +191,7 @@ fn value_end(text: &str, start: usize, level: usize) -> usize {
     let mut at = start;
     while let Some(byte) = bytes.get(at) {
         match byte {
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => at += 1,
             b'&' | b'#' | b'"' | b'<' | b'>' | 0..=b' ' | 0x7f => break,
             b'%' if encoded(bytes, at, b"26").is_some_and(|(_, found)| found <= level) => break,
             b'\\' => match bytes.get(at + 1) {

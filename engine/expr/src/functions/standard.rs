@@ -34,7 +34,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     Function::plain("max(list)", 1, max, "The greatest of numbers or texts; null for an empty list."),
     Function::new("max_by(list, &key)", 2, Some(2), Form::By(By::Max), "The element with the greatest key."),
-    Function::new("merge(object, ...)", 1, None, Form::Plain(Run::Json(merge)), "One object of all members; later ones win."),
+    Function::new(
+        "merge(object, ...)",
+        1,
+        None,
+        Form::Plain(Run::Json(merge)),
+        "One object of all members; later ones win.",
+    ),
     Function::plain("min(list)", 1, min, "The least of numbers or texts; null for an empty list."),
     Function::new("min_by(list, &key)", 2, Some(2), Form::By(By::Min), "The element with the least key."),
     Function::new("not_null(value, ...)", 1, None, Form::Coalesce, "The first value that is not null."),
@@ -145,7 +151,9 @@ fn starts_with(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {
 }
 
 fn join<'v>(arguments: &mut [Value<'v>], _: &Env) -> Result<Value<'v>, Fault> {
-    let wrong = |wanted: &str, got: &Value<'_>| Fault(format!("the argument must be {wanted}, not {}", json::kind_name(got.kind())));
+    let wrong = |wanted: &str, got: &Value<'_>| {
+        Fault(format!("the argument must be {wanted}, not {}", json::kind_name(got.kind())))
+    };
     let (glue, list) = (take(arguments, 0), take(arguments, 1));
     let glue = glue.as_str().ok_or_else(|| wrong("a string", &glue))?;
     let kind = list.kind();

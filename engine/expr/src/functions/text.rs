@@ -31,7 +31,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
         parse_json,
         "The value that a JSON text holds, null if it is none; what is no text stays as it is.",
     ),
-    Function::of_values("to_json(value)", 1, ids::to_json, "The canonical JSON text of a value: no blanks, keys sorted."),
+    Function::of_values(
+        "to_json(value)",
+        1,
+        ids::to_json,
+        "The canonical JSON text of a value: no blanks, keys sorted.",
+    ),
     Function::of_values(
         "redact(text)",
         1,

@@ -167,7 +167,7 @@ impl<'t> Part<'t> {
 
     /// The member of an object.
     pub fn get(self, name: &str) -> Option<Part<'t>> {
-        self.members().find(|(key, _)| *key == name).map(|(_, value)| value)
+        self.keyed().find(|(key, _)| *key == name.as_bytes()).map(|(_, value)| value)
     }
 
     /// The members of an object as they stand; nothing for everything else.
@@ -175,6 +175,23 @@ impl<'t> Part<'t> {
         let mark = self.mark();
         let end = if matches!(mark.kind, Kind::Sorted | Kind::Unsorted) { mark.next } else { 0 };
         Members { part: self.to(self.at + 1), end }
+    }
+
+    /// The same with the bytes of the keys, for looking them up.
+    #[inline]
+    pub(crate) fn keyed(self) -> impl Iterator<Item = (&'t [u8], Part<'t>)> {
+        let mark = self.mark();
+        let end = if matches!(mark.kind, Kind::Sorted | Kind::Unsorted) { mark.next } else { 0 };
+        let (marks, text) = (&*self.tape.marks, self.tape.text.as_bytes());
+        let mut at = self.at + 1;
+        std::iter::from_fn(move || {
+            if at >= end {
+                return None;
+            }
+            let (key, value) = (marks.get(at as usize)?, at + 1);
+            at = marks.get(value as usize)?.next;
+            Some((text.get(key.start as usize..key.end as usize)?, self.to(value)))
+        })
     }
 
     /// The members of an object in the order of their keys.

@@ -14,14 +14,38 @@ pub(crate) fn any_json(depth: u32) -> BoxedStrategy<String> {
     ];
     let text = prop::collection::vec(character, 0..6).prop_map(|c| format!("\"{}\"", c.concat()));
     let leaf = prop_oneof![
-        prop::sample::select(vec!["null", "true", "false", "0", "-0", "-0.0", "1", "7.0", "-12.50", "1e3", "2E-2", "123456789012345678901"])
-            .prop_map(str::to_owned),
+        prop::sample::select(vec![
+            "null",
+            "true",
+            "false",
+            "0",
+            "-0",
+            "-0.0",
+            "1",
+            "7.0",
+            "-12.50",
+            "1e3",
+            "2E-2",
+            "123456789012345678901"
+        ])
+        .prop_map(str::to_owned),
         "-?[1-9][0-9]{0,6}",
         text,
-        prop::sample::select(vec!["\"2026-01-10T23:15:51.5801239+01:00\"", "\"2026-01-10\"", "\" 12 \"", "\"007\"", "\"\""])
-            .prop_map(str::to_owned),
-        prop::sample::select(vec!["\"https://u:p@h/f?sig=aB%2F&x=1\"", "\"Bearer abc\"", "\"b@c\"", "\"token=x,key=y\""])
-            .prop_map(str::to_owned),
+        prop::sample::select(vec![
+            "\"2026-01-10T23:15:51.5801239+01:00\"",
+            "\"2026-01-10\"",
+            "\" 12 \"",
+            "\"007\"",
+            "\"\""
+        ])
+        .prop_map(str::to_owned),
+        prop::sample::select(vec![
+            "\"https://u:p@h/f?sig=aB%2F&x=1\"",
+            "\"Bearer abc\"",
+            "\"b@c\"",
+            "\"token=x,key=y\""
+        ])
+        .prop_map(str::to_owned),
     ];
     if depth == 0 {
         return leaf.boxed();
@@ -65,9 +89,46 @@ fn agrees(text: &str) -> bool {
 #[test]
 fn what_is_broken_is_not_read() {
     for text in [
-        "", " ", "{", "[", "[1,]", "[,1]", "{\"a\":1,}", "{\"a\" 1}", "{\"a\":}", "NaN", "[NaN]", "01", "1.", "+1", "-", "'a'", "\"a",
-        "tru", "truex", "1 2", "{} x", "\"\\ud800\"", "\"\\udc00\\ud800\"", "\"\\ud800\\u0041\"", "\"\\x\"", "\"\\u12g4\"",
-        "\"\u{1}\"", "[\"\t\"]", "{a:1}", "{1:1}", "{\"a\":1]", "\0", "1\0", "[1\u{b}]", "\u{feff}1", "\"\\", "\"\\u00", "1e", "1.5.2", "2-3",
+        "",
+        " ",
+        "{",
+        "[",
+        "[1,]",
+        "[,1]",
+        "{\"a\":1,}",
+        "{\"a\" 1}",
+        "{\"a\":}",
+        "NaN",
+        "[NaN]",
+        "01",
+        "1.",
+        "+1",
+        "-",
+        "'a'",
+        "\"a",
+        "tru",
+        "truex",
+        "1 2",
+        "{} x",
+        "\"\\ud800\"",
+        "\"\\udc00\\ud800\"",
+        "\"\\ud800\\u0041\"",
+        "\"\\x\"",
+        "\"\\u12g4\"",
+        "\"\u{1}\"",
+        "[\"\t\"]",
+        "{a:1}",
+        "{1:1}",
+        "{\"a\":1]",
+        "\0",
+        "1\0",
+        "[1\u{b}]",
+        "\u{feff}1",
+        "\"\\",
+        "\"\\u00",
+        "1e",
+        "1.5.2",
+        "2-3",
     ] {
         assert!(Tape::read(text).is_none(), "{text:?}");
     }
@@ -78,9 +139,22 @@ fn what_is_whole_is_read() {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     assert!(agrees(&nested(json::MAX_DEPTH)) && Tape::read(&nested(json::MAX_DEPTH + 1)).is_none());
     for text in [
-        "null", " true ", "0", "-0", "\"\"", "[]", "{}", "[[],{}]", r#"{"a":1,"b":[1,2,{"c":null}]}"#, r#"{"b":1,"a":2}"#, r#"{"":1,"a":2}"#,
-        r#"{"a":1,"ab":2,"abcdefgh":3,"abcdefghi":4}"#, r#"{"abcdefghi":4,"abcdefgh":3}"#, r#"{"a":"x\ny"}"#,
-        r#"{"b":"é","a":{"d":1,"c":"\u0041"}}"#, "{\"a\":\"\u{7f}\"}",
+        "null",
+        " true ",
+        "0",
+        "-0",
+        "\"\"",
+        "[]",
+        "{}",
+        "[[],{}]",
+        r#"{"a":1,"b":[1,2,{"c":null}]}"#,
+        r#"{"b":1,"a":2}"#,
+        r#"{"":1,"a":2}"#,
+        r#"{"a":1,"ab":2,"abcdefgh":3,"abcdefghi":4}"#,
+        r#"{"abcdefghi":4,"abcdefgh":3}"#,
+        r#"{"a":"x\ny"}"#,
+        r#"{"b":"é","a":{"d":1,"c":"\u0041"}}"#,
+        "{\"a\":\"\u{7f}\"}",
     ] {
         assert!(agrees(text), "{text}");
     }
