@@ -61,11 +61,6 @@ pub fn assert_every_key_is_named(page: &str, schema: &serde_json::Value, least: 
 }
 
 #[test]
-fn every_key_is_in_the_reference_of_the_language() {
-    assert_every_key_is_named("docs/language.md", &engine::topology::schema::schema(), 80);
-}
-
-#[test]
 fn the_expressions_of_the_reference_have_the_values_it_says() {
     use engine::expr::{Bindings, Env, Expr, Scope, json};
     let page = read("docs/expressions.md");
@@ -100,6 +95,8 @@ fn links_lead_somewhere() {
         "docs/operations.md",
         "docs/claimx.md",
         "docs/new-domain.md",
+        "docs/testing.md",
+        "docs/tutorial.md",
         "docs/xact.md",
     ] {
         let text = read(page);

@@ -22,7 +22,10 @@
 //! - `kafka`: the system on a real Kafka.
 //! - `independent`: the tables as another reader and another language see them.
 //! - `needs`: what a machine may lack.
-//! - `docs`: what the documentation shows is true.
+//! - `docs`: what the documentation shows is true; `manual` runs the examples of the language's reference, `tutorial` the tutorial.
+//! - `schema`: the schemas that editors check with accept what is shipped and nothing that is broken.
+//! - `graph`: drawings of the shipped topologies, and those on their pages.
+//! - `starter`: what `engine new` writes. `words` are pieces of pages.
 //! - `tidy`: rules of the code base that no compiler knows.
 #![allow(clippy::unwrap_used)]
 
@@ -36,9 +39,11 @@ mod errors;
 mod explain;
 mod files;
 mod github;
+mod graph;
 mod http;
 mod independent;
 mod kafka;
+mod manual;
 mod made_up;
 mod model;
 mod needs;
@@ -46,11 +51,15 @@ mod observe;
 mod odd;
 mod poison;
 mod program;
+mod schema;
 mod secrets;
 mod settings;
+mod starter;
 mod suites;
 mod tidy;
 mod together;
 mod topics;
+mod tutorial;
 mod validate;
+mod words;
 mod xact;

@@ -97,12 +97,9 @@ impl Engine {
     pub fn start(&self, folder: &Path) -> Started {
         let [out, err] = ["out", "err"].map(|name| folder.join(name));
         let file = |path: &Path| std::fs::File::create(path).expect("a file for what the program says");
-        let mut command = Command::new(binary());
-        if let Some(folder) = &self.folder {
-            command.current_dir(folder);
-        }
-        let child = command
+        let child = Command::new(binary())
             .args(&self.arguments)
+            .current_dir(self.folder.as_deref().unwrap_or(Path::new(".")))
             .env_clear()
             // Where nobody looks for files, whatever the program would take by itself.
             .env("LOG_DIR", folder.join("logs"))

@@ -10,8 +10,11 @@ use clap::{Parser, Subcommand};
 
 mod dlq;
 mod explain;
+mod graph;
+mod new;
 mod query;
 mod run;
+mod schema;
 mod sim;
 mod terminal;
 mod test;
@@ -42,6 +45,12 @@ enum Verb {
     Test(test::Args),
     /// Serve a simulation alone
     Sim(sim::Args),
+    /// Write a topology to start from, with its simulation and its tests
+    New(new::Args),
+    /// Draw a topology
+    Graph(graph::Args),
+    /// Print what may stand in a file, for editors or as a page
+    Schema(schema::Args),
     /// Show topics, their partitions and the groups' positions
     Topics(topics::ListArgs),
     /// Write the lines of a file to a topic
@@ -110,6 +119,9 @@ pub fn main() -> ExitCode {
             // Its runs have runtimes of their own.
             Verb::Test(args) => tokio::task::block_in_place(|| test::run(&args)),
             Verb::Sim(args) => sim::run(args).await,
+            Verb::New(args) => new::run(&args),
+            Verb::Graph(args) => graph::run(&args, &environment),
+            Verb::Schema(args) => schema::run(&args),
             Verb::Topics(args) => topics::list(args, environment).await,
             Verb::Produce(args) => topics::produce(args, environment).await,
             Verb::Consume(args) => topics::consume(args, environment).await,

@@ -26,6 +26,7 @@ mod diagnostic;
 mod env;
 mod file;
 pub mod language;
+pub mod manual;
 pub mod node;
 mod place;
 pub mod reader;
@@ -41,6 +42,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub use conform::is_binding;
 pub use diagnostic::{CODES, Diagnostic, Diagnostics, Position, Severity, code, nearest};
 pub use env::Environment;
 pub use file::read;

@@ -1,14 +1,17 @@
-//! The JSON Schema of the language, for editors: generated from the tables that the loader checks with.
+//! The JSON Schema of a language, for editors: generated from the tables that the loader checks with.
+//!
+//! It says of every key what the loader would: what may stand there, what it means, what it is when it is not there. What depends
+//! on more than one place, such as whether a table exists, only the loader knows.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
 use super::language::TOPOLOGY;
-use super::shape::{Kind, Names, Shape};
+use super::shape::{Key, Kind, Names, Shape};
 use super::value::TYPES;
 
-/// The schema (draft 2020-12). A `${...}` may stand for any value, so every leaf allows text with one.
+/// The schema of topologies (draft 2020-12). A `${...}` may stand for any value, so whatever is more than text allows text with one.
 pub fn schema() -> Value {
     schema_of(&TOPOLOGY, "Topology")
 }
@@ -24,6 +27,11 @@ pub fn schema_of(shape: &'static Shape, title: &str) -> Value {
         "$ref": root["$ref"],
         "$defs": definitions,
     })
+}
+
+/// A schema as it is printed, and kept beside the files that name it.
+pub fn text(schema: &Value) -> String {
+    format!("{schema:#}\n")
 }
 
 fn slug(shape: &Shape) -> String {
@@ -44,14 +52,7 @@ fn define(shape: &'static Shape, definitions: &mut BTreeMap<String, Value>) {
     definitions.insert(slug(shape), Value::Null);
     let mut properties = Map::new();
     for key in shape.keys {
-        let mut value = kind(&key.kind, definitions);
-        if let Some(object) = value.as_object_mut() {
-            object.insert("description".into(), json!(key.about));
-            if let Some(default) = key.default {
-                object.insert("default".into(), json!(default));
-            }
-        }
-        properties.insert(key.name.into(), value);
+        properties.insert(key.name.into(), property(key, definitions));
     }
     let required: Vec<_> = shape.keys.iter().filter(|k| k.required).map(|k| k.name).collect();
     let mut object = json!({
@@ -67,34 +68,62 @@ fn define(shape: &'static Shape, definitions: &mut BTreeMap<String, Value>) {
     definitions.insert(slug(shape), object);
 }
 
+/// The value of a key, with everything that an editor shows of it.
+fn property(key: &Key, definitions: &mut BTreeMap<String, Value>) -> Value {
+    let mut value = kind(&key.kind, definitions);
+    if let Some(object) = value.as_object_mut() {
+        // A key without a value counts as not given.
+        if let (Some(Value::Array(kinds)), false) = (object.get_mut("anyOf"), key.required) {
+            kinds.push(json!({"type": "null"}));
+        }
+        object.insert("description".into(), json!(key.about));
+        if let Some(default) = key.default {
+            object.insert("default".into(), plain(&key.kind, default));
+        }
+        if let Some(example) = key.example {
+            object.insert("examples".into(), json!([plain(&key.kind, example)]));
+        }
+    }
+    value
+}
+
+/// A value that the tables hold as text, as the YAML that it stands for.
+fn plain(kind: &Kind, text: &str) -> Value {
+    let word = |text: &str| json!(text.trim().trim_matches('"'));
+    match kind {
+        Kind::Bool | Kind::Integer(_) | Kind::Number => serde_json::from_str(text).unwrap_or_else(|_| word(text)),
+        Kind::List(inner) => {
+            let inside = text.trim().trim_start_matches('[').trim_end_matches(']');
+            inside.split(',').filter(|item| !item.trim().is_empty()).map(|item| plain(inner, item.trim())).collect()
+        }
+        _ => word(text),
+    }
+}
+
+/// Text that holds a variable of the environment, or what `own` says of a text.
+fn variable_or(own: &str) -> Value {
+    json!({"type": "string", "pattern": format!("{own}|\\$\\{{")})
+}
+
 fn kind(of: &Kind, definitions: &mut BTreeMap<String, Value>) -> Value {
-    let variable = json!({"type": "string", "pattern": "\\$\\{"});
-    let typed = |value: &str| {
-        let names: Vec<&str> = TYPES.iter().map(|(name, _)| *name).chain(["any"]).collect();
-        let pattern = format!("^({})!?$", names.join("|"));
-        json!({"anyOf": [
-            {"type": "string", "pattern": pattern},
-            {"type": "object", "patternProperties": {pattern: {"type": "string", "description": value}},
-             "additionalProperties": false, "minProperties": 1, "maxProperties": 1},
-        ]})
-    };
+    let variable = || json!({"type": "string", "pattern": "\\$\\{"});
+    let bound = |unit: &str| json!({"anyOf": [{"type": "integer", "minimum": 0}, variable_or(&format!("^[0-9]+ *({unit})?$"))]});
     match of {
         Kind::Text | Kind::Secret | Kind::Name | Kind::DelayName | Kind::Reference => {
             json!({"type": ["string", "number", "boolean", "null"]})
         }
         Kind::Binding => json!({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}),
-        Kind::Bool => json!({"anyOf": [{"type": "boolean"}, variable]}),
-        Kind::Integer(least) => json!({"anyOf": [{"type": "integer", "minimum": least}, variable]}),
-        Kind::Number => json!({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, variable]}),
-        Kind::Duration(_) => json!({"anyOf": [
-            {"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9]+ *(ms|s|m|h|d)?$"}, variable]}),
-        Kind::Size(_) => json!({"anyOf": [
-            {"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9]+ *(B|KiB|MiB|GiB|TiB)?$"}, variable]}),
-        Kind::Expression | Kind::Template => json!({"type": "string", "description": of.expected()}),
-        Kind::Choice(words) => json!({"anyOf": [{"enum": words}, variable]}),
-        Kind::Column => typed("What the column means."),
-        Kind::Field => typed("The expression it is computed from."),
-        Kind::List(inner) => json!({"anyOf": [{"type": "array", "items": kind(inner, definitions)}, variable]}),
+        Kind::Bool => json!({"anyOf": [{"type": "boolean"}, variable_or("^(true|false)$")]}),
+        Kind::Integer(least) => json!({"anyOf": [{"type": "integer", "minimum": least}, variable_or("^[0-9]+$")]}),
+        Kind::Number => json!({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, variable_or("^[0-9.eE+-]+$")]}),
+        Kind::Duration(_) => bound("ms|s|m|h|d"),
+        Kind::Size(_) => bound("B|KiB|MiB|GiB|TiB"),
+        // YAML reads a bare number or `true` as no text; as an expression it is the name of a field.
+        Kind::Expression | Kind::Template => json!({"type": ["string", "number", "boolean"]}),
+        Kind::Choice(words) => json!({"anyOf": [{"enum": choice(words)}, variable()]}),
+        Kind::Column => typed("What the column means.", false),
+        Kind::Field => typed("The expression it is computed from.", true),
+        Kind::List(inner) => json!({"anyOf": [{"type": "array", "items": kind(inner, definitions)}, variable()]}),
         Kind::Map(names, inner) => {
             let pattern = match names {
                 Names::Any => ".",
@@ -107,11 +136,11 @@ fn kind(of: &Kind, definitions: &mut BTreeMap<String, Value>) -> Value {
                 "patternProperties": {pattern: kind(inner, definitions), "^<<$": {}},
                 "additionalProperties": false,
             });
-            json!({"anyOf": [map, variable]})
+            json!({"anyOf": [map, variable()]})
         }
         Kind::Object(shape) => {
             define(shape, definitions);
-            json!({"anyOf": [reference(shape)]})
+            json!({"anyOf": [reference(shape), variable()]})
         }
         Kind::Any => json!({}),
         Kind::ListOr(inner, shape) => {
@@ -120,9 +149,28 @@ fn kind(of: &Kind, definitions: &mut BTreeMap<String, Value>) -> Value {
         }
         Kind::ChoiceOr(words, shape) => {
             define(shape, definitions);
-            json!({"anyOf": [{"enum": words}, reference(shape)]})
+            json!({"anyOf": [{"enum": choice(words)}, reference(shape)]})
         }
     }
+}
+
+/// The words of a choice; one that YAML reads as a number may stand as that.
+fn choice(words: &[&str]) -> Vec<Value> {
+    let numbers = words.iter().filter_map(|word| word.parse::<u64>().ok()).map(Value::from);
+    words.iter().map(|word| json!(word)).chain(numbers).collect()
+}
+
+/// A type, or a mapping of one type to what it means or is computed from.
+fn typed(value: &str, field: bool) -> Value {
+    let names: Vec<&str> = TYPES.iter().map(|(name, _)| *name).chain(field.then_some("any")).collect();
+    let words: Vec<String> = names.iter().flat_map(|name| [(*name).to_owned(), format!("{name}!")]).collect();
+    let of_one: Map<String, Value> =
+        words.iter().map(|word| (word.clone(), json!({"type": "string", "description": value}))).collect();
+    json!({"anyOf": [
+        {"enum": words},
+        {"type": "object", "properties": of_one, "additionalProperties": false, "minProperties": 1, "maxProperties": 1},
+        {"type": "string", "pattern": "\\$\\{"},
+    ]})
 }
 
 #[cfg(test)]
@@ -139,5 +187,21 @@ mod tests {
         }
         assert_eq!(schema["$defs"].as_object().map(Map::len), Some(34));
         assert_eq!(schema["$defs"]["flow"]["required"], json!(["source"]));
+    }
+
+    #[test]
+    fn an_editor_is_told_what_a_key_means_and_what_may_stand_there() {
+        let schema = schema();
+        let keys = |of: &str| schema["$defs"][of]["properties"].clone();
+        let rows = &keys("flush_bounds")["rows"];
+        assert_eq!(rows["default"], json!(50_000));
+        assert_eq!(rows["description"], json!("Rows in the buffer."));
+        assert_eq!(
+            keys("web_connection")["generic"]["default"],
+            json!(["application/octet-stream", "binary/octet-stream"])
+        );
+        assert_eq!(keys("table")["mode"]["anyOf"][0]["enum"], json!(["merge", "insert"]));
+        assert_eq!(schema["$defs"]["stage"]["additionalProperties"], json!(false));
+        assert_eq!(schema["$defs"]["stage"]["oneOf"][0], json!({"required": ["route"]}));
     }
 }

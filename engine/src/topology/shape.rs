@@ -25,6 +25,8 @@ pub struct Key {
     pub required: bool,
     /// What it is when it is not there.
     pub default: Option<&'static str>,
+    /// A value as it may stand in a file.
+    pub example: Option<&'static str>,
     /// What it means.
     pub about: &'static str,
 }
@@ -94,7 +96,7 @@ pub enum Names {
 impl Key {
     /// An optional key.
     pub const fn new(name: &'static str, kind: Kind, about: &'static str) -> Self {
-        Key { name, kind, required: false, default: None, about }
+        Key { name, kind, required: false, default: None, example: None, about }
     }
 
     /// It must be there.
@@ -107,6 +109,12 @@ impl Key {
     #[must_use]
     pub const fn or(self, default: &'static str) -> Self {
         Key { default: Some(default), ..self }
+    }
+
+    /// A value as it may stand in a file, written as in YAML.
+    #[must_use]
+    pub const fn like(self, example: &'static str) -> Self {
+        Key { example: Some(example), ..self }
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::topology;
 use crate::program::{Engine, topologies};
+use crate::words::words;
 
 fn page() -> String {
     std::fs::read_to_string(topologies().join("../docs/new-domain.md")).unwrap()
@@ -19,17 +20,6 @@ fn blocks(page: &str, kind: &str) -> Vec<String> {
 /// The lines without what indents them.
 fn trimmed(text: &str) -> Vec<&str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
-}
-
-/// The words of a command line; what stands in quotes is one.
-fn words(line: &str) -> Vec<String> {
-    line.split('"')
-        .enumerate()
-        .flat_map(|(at, part)| match at % 2 {
-            0 => part.split_whitespace().map(str::to_owned).collect::<Vec<_>>(),
-            _ => vec![part.to_owned()],
-        })
-        .collect()
 }
 
 #[test]

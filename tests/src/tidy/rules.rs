@@ -269,6 +269,7 @@ fn names_module(line: &str, module: &str) -> bool {
 const LAYERS: &[(&str, &[&str])] = &[
     ("topology", &["stage", "dataflow", "run", "sim", "cli"]),
     ("plan", &["stage", "dataflow", "run", "sim", "cli"]),
+    ("graph", &["stage", "dataflow", "run", "sim", "cli"]),
     ("stage", &["dataflow", "run", "sim", "cli"]),
     ("dataflow", &["run", "sim", "cli"]),
     // The simulation plays the outside: nothing of it goes through what it is there to check.

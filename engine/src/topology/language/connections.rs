@@ -21,11 +21,13 @@ pub static KAFKA: Shape = Shape {
     name: "a kafka connection",
     about: "A Kafka cluster, or the embedded log.",
     keys: &[
-        Key::new("brokers", Kind::Name, "Host and port of some brokers, or `embedded`.").required(),
+        Key::new("brokers", Kind::Name, "Host and port of some brokers, or `embedded`.")
+            .required()
+            .like("broker-1:9092,broker-2:9092"),
         Key::new("security", Kind::Object(&SECURITY), "How it knows us."),
         Key::new("consumer", Kind::Map(Names::Any, &Kind::Text), "Settings of the client's consumer, as they are."),
         Key::new("producer", Kind::Map(Names::Any, &Kind::Text), "Settings of the client's producer, as they are."),
-        Key::new("max_poll_records", Kind::Integer(1), "At most so many messages a poll."),
+        Key::new("max_poll_records", Kind::Integer(1), "At most so many messages a poll.").like("1000"),
         Key::new(
             "session_timeout",
             Kind::Duration(1),
@@ -61,7 +63,7 @@ pub static HTTP: Shape = Shape {
     name: "an http connection",
     about: "An API.",
     keys: &[
-        Key::new("url", Kind::Name, "What paths are appended to.").required(),
+        Key::new("url", Kind::Name, "What paths are appended to.").required().like("https://api.example.com/v1"),
         Key::new("auth", Kind::Object(&AUTH), "How it knows us."),
         Key::new("headers", Kind::Map(Names::Any, &Kind::Text), "Headers of every request."),
         Key::new("timeout", Kind::Duration(1), "Total time of one request.").or("30s"),
@@ -129,7 +131,7 @@ pub static WEB: Shape = Shape {
     name: "a web connection",
     about: "Hosts that files are downloaded from.",
     keys: &[
-        Key::new("allow", Kind::List(&Kind::Name), "Their names, exact.").required(),
+        Key::new("allow", Kind::List(&Kind::Name), "Their names, exact.").required().like("[files.example.com]"),
         Key::new("max_size", Kind::Size(1), "The largest file.").or("2GiB"),
         Key::new("idle_timeout", Kind::Duration(1), "The longest silence within a download.").or("30s"),
         Key::new("concurrency", Kind::Integer(1), "Downloads at a time.").or("10"),

@@ -59,8 +59,10 @@ pub static RETRY: Shape = Shape {
             Kind::Name,
             "Names the topics that are not named: `{prefix}.{workflow}.retry.{delay}` with delays of 5, 10, 20 and 40 minutes, `{prefix}.{workflow}.dlq`; the prefix is that of `vars`, else the topology's name.",
         ),
-        Key::new("topic", Kind::DelayName, "The retry topics; `{delay}` is the delay, such as `5m`."),
-        Key::new("delays", Kind::List(&Kind::Duration(0)), "The delay before each further attempt."),
+        Key::new("topic", Kind::DelayName, "The retry topics; `{delay}` is the delay, such as `5m`.")
+            .like("\"shop.orders.retry.{delay}\""),
+        Key::new("delays", Kind::List(&Kind::Duration(0)), "The delay before each further attempt.")
+            .like("[5m, 10m, 20m, 40m]"),
         Key::new("max", Kind::Integer(0), "At most so many further attempts: cuts the list of delays."),
         Key::new("dead_letter", Kind::Name, "The topic of messages that failed for good; needed without `workflow`."),
         Key::new(
@@ -85,8 +87,12 @@ pub static ROWS: Shape = Shape {
             "Instead of `from`: once for each message with such an outcome.",
         ),
         Key::new("when", Kind::Expression, "Only where this is true."),
-        Key::new("columns", Kind::Map(Names::Any, &Kind::Expression), "Its columns; `name?` leaves a null out.")
-            .required(),
+        Key::new(
+            "columns",
+            Kind::Map(Names::Any, &Kind::Expression),
+            "Its columns; `name?` leaves a null out, a plain name writes it.",
+        )
+        .required(),
     ],
     one_of: &[],
 };

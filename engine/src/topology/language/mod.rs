@@ -27,7 +27,8 @@ pub static TOPOLOGY: Shape = Shape {
         Key::new("language", Kind::Text, "The version of the language.").required(),
         Key::new("about", Kind::Text, "What it is for."),
         Key::new("aliases", Kind::List(&Kind::Reference), "Other names for all its flows on the command line."),
-        Key::new("simulation", Kind::Text, "The file that declares its simulation, relative to this one."),
+        Key::new("simulation", Kind::Text, "The file that declares its simulation, relative to this one.")
+            .like("sim/orders.yaml"),
         Key::new("vars", Kind::Map(Names::Bindings, &Kind::Text), "Variables for names and urls."),
         Key::new("connections", Kind::Map(Names::Things, &Kind::Object(&CONNECTION)), "Systems, by name."),
         Key::new("topics", Kind::Map(Names::Things, &Kind::Object(&TOPIC)), "Topics, by name."),
@@ -60,7 +61,9 @@ pub static TABLE: Shape = Shape {
         Key::new("path", Kind::Name, "The path under the connection's url, or a whole url; else the table's name."),
         Key::new("in", Kind::Reference, "The delta connection; may be left out when there is one."),
         Key::new("about", Kind::Text, "What a row is."),
-        Key::new("key", Kind::List(&Kind::Reference), "The columns of the key; never null.").required(),
+        Key::new("key", Kind::List(&Kind::Reference), "The columns of the key; never null.")
+            .required()
+            .like("[order_id]"),
         Key::new(
             "mode",
             Kind::Choice(&["merge", "insert"]),

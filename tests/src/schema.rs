@@ -1,0 +1,182 @@
+//! The schemas that editors check with, judged by a validator that knows nothing of the engine: what is shipped is accepted, what is
+//! broken is not, and the files beside the topologies are what the program prints.
+
+use std::path::{Path, PathBuf};
+
+use engine::topology::{Environment, load_str};
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+use crate::docs::{read, root};
+use crate::program::Engine;
+use crate::tidy;
+
+fn printed(of: &str) -> String {
+    Engine::new("schema").arg(of).finish().expect(0).out
+}
+
+fn validator(text: &str) -> Validator {
+    let schema: Value = serde_json::from_str(text).unwrap();
+    assert!(jsonschema::meta::is_valid(&schema), "not a schema");
+    jsonschema::validator_for(&schema).unwrap()
+}
+
+fn yaml(text: &str) -> Value {
+    serde_saphyr::from_str(text).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn problems(validator: &Validator, text: &str) -> Vec<String> {
+    validator.iter_errors(&yaml(text)).map(|e| format!("{}: {e}", e.instance_path())).collect()
+}
+
+#[test]
+fn the_schemas_beside_the_topologies_are_those_of_the_program() {
+    for (of, file) in [("topology", "topologies/schema.json"), ("test", "topologies/tests/schema.json")] {
+        assert!(read(file) == printed(of), "{file} is old: `engine schema {of} > {file}`");
+    }
+    assert_eq!(Engine::new("schema").finish().expect(0).out, printed("topology"));
+    let refused = Engine::new("schema").arg("test").arg("--format").arg("markdown").finish().expect(2);
+    assert!(refused.err.contains("docs/testing.md"), "{}", refused.err);
+}
+
+/// Every file that is a topology or a test of one, and the schema that it must name, seen from its folder.
+fn shipped(folder: &str) -> Vec<(PathBuf, String)> {
+    let below = |path: &str| !path.starts_with("topologies/sim/");
+    let tests = |path: &str| path.starts_with("topologies/tests/");
+    let files = tidy::files(&["topologies"], &[".yaml"]).into_iter();
+    let files = files.filter(|f| below(&f.path) && tests(&f.path) == (folder == "tests"));
+    files.map(|f| (PathBuf::from(f.path), f.text)).collect()
+}
+
+#[test]
+fn what_is_shipped_names_its_schema_and_is_accepted() {
+    for (of, least) in [("topology", 3), ("test", 8)] {
+        let folder = if of == "test" { "tests" } else { "" };
+        let (validator, files) = (validator(&printed(of)), shipped(folder));
+        assert!(files.len() >= least, "{} files", files.len());
+        for (path, text) in files {
+            let found = problems(&validator, &text);
+            assert!(found.is_empty(), "{}: {found:#?}", path.display());
+            let named = text.lines().find_map(|line| line.strip_prefix("# yaml-language-server: $schema="));
+            let named = named.unwrap_or_else(|| panic!("{} names no schema", path.display()));
+            let file = path.parent().unwrap_or(Path::new("")).join(named);
+            let file = root().join(file).canonicalize().unwrap_or_else(|e| panic!("{}: {named}: {e}", path.display()));
+            let expected = root().join("topologies").join(folder).join("schema.json").canonicalize().unwrap();
+            assert_eq!(file, expected, "{}", path.display());
+        }
+    }
+}
+
+const GOOD: &str = "engine/src/topology/tests/good.yaml";
+
+#[test]
+fn whatever_the_language_has_is_accepted() {
+    let validator = validator(&printed("topology"));
+    assert_eq!(problems(&validator, &read(GOOD)), Vec::<String>::new());
+    // Where something else than text is wanted, a variable of the environment may stand, and a key may have no value.
+    let good = read(GOOD);
+    for (from, to) in [
+        ("max_poll_records: 500", "max_poll_records: \"${RECORDS:-500}\""),
+        ("max_poll_interval: 5m", "max_poll_interval: \"${SECONDS:-300}s\""),
+        ("create: true", "create: \"${CREATE:-true}\""),
+        ("per_second: 12.5", "per_second: \"${RATE:-12.5}\""),
+        ("max_size: 1GiB", "max_size: ${SIZE:-1GiB}"),
+        ("mode: merge", "mode: \"${MODE:-merge}\""),
+        ("breaker: {failures: 3, cooldown: 5s, trials: 1, successes: 1}", "breaker: \"${BREAKER:-{failures: 3}}\""),
+        ("classify: {404: permanent, 418: transient}", "classify: \"${STATUSES:-{404: permanent}}\""),
+        ("n: int64\n", "n: \"${TYPE:-int64}\"\n"),
+        ("path: all_orders", "path:"),
+        ("max_poll_records: 500", "max_poll_records:"),
+        ("max_poll_records: 500", "max_poll_records: \"500\""),
+    ] {
+        let text = edited(&good, from, to);
+        assert_eq!(problems(&validator, &text), Vec::<String>::new(), "{to}");
+    }
+}
+
+fn edited(good: &str, from: &str, to: &str) -> String {
+    assert!(good.contains(from), "{from}");
+    good.replacen(from, to, 1)
+}
+
+#[test]
+fn what_is_broken_is_refused_by_the_schema_and_by_the_engine() {
+    let (validator, good) = (validator(&printed("topology")), read(GOOD));
+    let environment: Environment = [("PASSWORD", "x")].into_iter().collect();
+    assert!(load_str("good.yaml", &good, &environment, "data").is_ok());
+    for (from, to) in [
+        ("topology: orders\n", ""),
+        ("flows:\n", "flow:\n"),
+        ("      topic: raw\n", "      tpoic: raw\n"),
+        ("max_poll_records: 500", "max_poll_record: 500"),
+        ("rate: {per_second: 12.5", "rate: {size: 3, per_second: 12.5"),
+        ("window: 12h, ", "window: 12h, banana: 1, "),
+        ("partitions: 12", "partitions: 0"),
+        ("partitions: 12", "partitions: many"),
+        ("per_second: 12.5", "per_second: -1"),
+        ("create: true", "create: maybe"),
+        ("deadline: 90s", "deadline: 90 parsecs"),
+        ("budget: 8MiB", "budget: 8MB"),
+        ("protocol: sasl_ssl", "protocol: sasl_sls"),
+        ("key: [id]\n    mode", "key: id\n    mode"),
+        ("mode: merge", "mode: append"),
+        ("total: decimal\n      lines", "total: decimall\n      lines"),
+        ("n: int64\n", "n: any\n"),
+        ("n: int64\n", "n: {int64: a, int32: b}\n"),
+        (
+            "      generic: [application/octet-stream]\n",
+            "      generic: [application/octet-stream]\n    object_store: {url: x}\n",
+        ),
+        ("else: {skip: no date}", "else: {skip: no date, warn: no date}"),
+        ("else: {skip: no date}", "else: {leave: no date}"),
+        ("classify: {404: permanent", "classify: {999: permanent"),
+        ("classify: {404: permanent", "classify: {404: gone"),
+        ("      fresh:\n", "      fre-sh:\n"),
+        ("cases: {PLACED: [order, file]", "cases: {PLACED: [or-der, file]"),
+        ("on: [done, skipped, retried, dead]", "on: [finished]"),
+        ("lake: {delta: {write: true, url: \"{data}/tables\"}}", "lake: {delta: {write: true}}"),
+        ("paginate: link", "paginate: links"),
+        ("absent: [404]", "absent: [4]"),
+        ("delivery: at_least_once", "delivery: perhaps"),
+        ("by: event.kind\n          cases", "cases"),
+        ("        filter: event.placed_at\n", "        filter: event.placed_at\n        pick: event.placed_at\n"),
+    ] {
+        let text = edited(&good, from, to);
+        assert!(!problems(&validator, &text).is_empty(), "the schema accepts {to:?}");
+        assert!(load_str("good.yaml", &text, &environment, "data").is_err(), "the engine accepts {to:?}");
+    }
+}
+
+#[test]
+fn broken_tests_are_refused_too() {
+    let (validator, page) = (validator(&printed("test")), read("docs/testing.md"));
+    let good = page.split("```yaml\n").nth(2).and_then(|rest| rest.split("```").next()).unwrap();
+    assert_eq!(problems(&validator, good), Vec::<String>::new());
+    for (from, to) in [
+        ("language: 1", "language: 2"),
+        ("topology: shop.yaml\n", ""),
+        ("steps:", "stepps:"),
+        ("restart: crash", "restart: crush"),
+        ("- advance: 5m", "- advance: 5m\n        restart: stop"),
+        ("rows: {orders: []}", "row: {orders: []}"),
+        ("{get: \"/customers/{id}\", answer", "{answer"),
+    ] {
+        let text = edited(good, from, to);
+        assert!(!problems(&validator, &text).is_empty(), "the schema accepts {to:?}");
+    }
+}
+
+#[test]
+fn an_editor_is_told_of_every_key() {
+    let schema: Value = serde_json::from_str(&printed("topology")).unwrap();
+    let mut keys = 0;
+    for (name, definition) in schema["$defs"].as_object().unwrap() {
+        assert_eq!(definition["additionalProperties"], json!(false), "{name}");
+        assert!(definition["description"].as_str().is_some_and(|text| text.len() > 5), "{name}");
+        for (key, value) in definition["properties"].as_object().unwrap() {
+            assert!(value["description"].as_str().is_some_and(|text| text.ends_with('.')), "{name}.{key}");
+            keys += 1;
+        }
+    }
+    assert!(keys > 150, "{keys}");
+}
