@@ -10,9 +10,9 @@ use crate::claimx::topology;
 use crate::needs;
 use crate::program::{Engine, kept};
 
-/// A Python that has the packages: in a folder of its own, made when it is not there or when the packages changed.
-fn python(packages: &Path) -> Result<PathBuf, String> {
-    let folder = kept("python");
+/// A Python that has the packages: in a folder of its own, called `name`, made when it is not there or when the packages changed.
+pub fn python(name: &str, packages: &Path) -> Result<PathBuf, String> {
+    let folder = kept(name);
     let (python, made_for) = (folder.join("bin/python"), folder.join("packages.txt"));
     let wanted = std::fs::read_to_string(packages).map_err(|e| e.to_string())?;
     if std::fs::read_to_string(&made_for).is_ok_and(|made| made == wanted) && python.exists() {
@@ -28,7 +28,7 @@ fn python(packages: &Path) -> Result<PathBuf, String> {
 #[test]
 fn another_reader_finds_every_row_and_file_that_the_account_implies() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = python(&tests.join("independent.txt"));
+    let python = python("python", &tests.join("independent.txt"));
     if !needs::met("reading the tables with another reader", python.as_ref().map(|_| ()).map_err(Clone::clone)) {
         return;
     }
