@@ -33,6 +33,11 @@ impl Located {
     }
 }
 
+/// Whether the value of `node` at the root of `scope` is true.
+pub(super) fn holds(node: &Node, scope: &Scope<'_>) -> Result<bool, Located> {
+    Interpreter { scope }.truth(node, &Current::Scope)
+}
+
 /// The value of `node` at the root of `scope`.
 pub(super) fn evaluate<'c>(node: &'c Node, scope: &'c Scope<'_>) -> Result<Value<'c>, Located> {
     Interpreter { scope }.eval(node, &Current::Scope)
@@ -53,6 +58,7 @@ impl<'c> Interpreter<'c> {
                 Current::Value(value) => value.clone().into_member(name),
                 Current::Scope => self.scope.get(name),
             },
+            Node::Text(text) => Value::from(text.as_str()),
             Node::Literal(value) => Value::from(value),
             Node::Index(at) => self.here(current).map_or(NULL, |value| value.into_element(*at)),
             Node::Then(left, right) => {
@@ -72,16 +78,16 @@ impl<'c> Interpreter<'c> {
                 let left = self.eval(left, current)?;
                 if left.is_true() { self.eval(right, current)? } else { left }
             }
-            Node::Not(node) => Value::from(!self.eval(node, current)?.is_true()),
+            Node::Not(node) => Value::from(!self.truth(node, current)?),
             Node::Condition(condition, then) => {
-                if self.eval(condition, current)?.is_true() {
+                if self.truth(condition, current)? {
                     self.eval(then, current)?
                 } else {
                     NULL
                 }
             }
             Node::If(condition, then, otherwise) => {
-                let branch = if self.eval(condition, current)?.is_true() { then } else { otherwise };
+                let branch = if self.truth(condition, current)? { then } else { otherwise };
                 self.eval(branch, current)?
             }
             Node::Coalesce(nodes) => {
@@ -99,6 +105,19 @@ impl<'c> Interpreter<'c> {
             }
             Node::Call { run, arguments, offset } => self.call(*run, arguments, *offset, current)?,
             lists => self.lists(lists, current)?,
+        })
+    }
+
+    /// Whether the value of `node` is true.
+    fn truth(&self, node: &'c Node, current: &Current<'c>) -> Result<bool, Located> {
+        Ok(match node {
+            Node::And(left, right) => self.truth(left, current)? && self.truth(right, current)?,
+            Node::Or(left, right) => self.truth(left, current)? || self.truth(right, current)?,
+            Node::Not(node) => !self.truth(node, current)?,
+            Node::Compare(comparator, left, right) => {
+                compare(*comparator, self.eval(left, current)?, self.eval(right, current)?) == Some(true)
+            }
+            node => self.eval(node, current)?.is_true(),
         })
     }
 

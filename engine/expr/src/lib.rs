@@ -95,7 +95,7 @@ impl Expr {
 
     /// Whether its value in `scope` is true as JMESPath has it: not null, not false, not empty. Zero is true.
     pub fn test(&self, scope: &Scope<'_>) -> Result<bool, EvalError> {
-        self.compute(scope).map(|value| value.is_true())
+        interpret::holds(&self.0.root, scope).map_err(|fault| fault.in_expression(self.text()))
     }
 
     /// The paths it reads from the root, for example `["event", "id"]`, in the order of the text and each once. A path ends

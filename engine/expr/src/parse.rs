@@ -74,7 +74,9 @@ pub(super) enum Node {
     Identity,
     /// `name`
     Field(String),
-    /// A literal.
+    /// A literal text.
+    Text(String),
+    /// Any other literal.
     Literal(Json),
     /// `[n]`
     Index(i32),
@@ -244,7 +246,10 @@ impl Lowering<'_> {
                 self.reads(root, Vec::new());
                 Node::Slice { start: *start, stop: *stop, step: *step }
             }
-            Ast::Literal { value, offset } => Node::Literal(literal(value, *offset)?),
+            Ast::Literal { value, offset } => match value.as_string() {
+                Some(text) => Node::Text(text.clone()),
+                None => Node::Literal(literal(value, *offset)?),
+            },
             Ast::Or { lhs, rhs, .. } => Node::Or(self.boxed(lhs, root)?, self.boxed(rhs, root)?),
             Ast::And { lhs, rhs, .. } => Node::And(self.boxed(lhs, root)?, self.boxed(rhs, root)?),
             Ast::Not { node, .. } => Node::Not(self.boxed(node, root)?),

@@ -22,12 +22,15 @@ pub struct Record {
 #[derive(Debug)]
 enum Slot {
     Null,
+    True,
+    False,
+    Int(i64),
     /// A part of the message.
-    Part(u32),
+    Part(usize),
     Json(Json),
     Text(Box<str>),
     Instant(i64),
-    Date(i32),
+    Date(i64),
 }
 
 impl Record {
@@ -42,6 +45,9 @@ impl Record {
         Kept(match value {
             Value::Part(part) if part.is_on(&self.tape) => Slot::Part(part.number()),
             Value::Text(text) => Slot::Text(text.into()),
+            Value::True => Slot::True,
+            Value::False => Slot::False,
+            Value::Int(value) => Slot::Int(value),
             Value::Instant(micros) => Slot::Instant(micros),
             Value::Date(days) => Slot::Date(days),
             other if other.is_null() => Slot::Null,
@@ -75,6 +81,9 @@ impl Record {
     fn value<'r>(&'r self, slot: &'r Slot) -> Value<'r> {
         match slot {
             Slot::Null => NULL,
+            Slot::True => Value::True,
+            Slot::False => Value::False,
+            Slot::Int(value) => Value::Int(*value),
             Slot::Part(number) => Value::Part(self.tape.part(*number)),
             Slot::Json(value) => Value::from(value),
             Slot::Text(text) => Value::Text(Cow::Borrowed(text)),

@@ -15,8 +15,15 @@ use super::time::{DAY, format_date, format_timestamp, in_range, parse_date, pars
 use super::{Json, Mismatch, coerce, json};
 
 /// A value. Cloning one that is borrowed copies nothing.
+///
+/// No variant has a field of less than eight bytes: with such a one in the word of the tag every move of a value is several small
+/// copies, which the processor cannot read back as one, and moves are most of what an evaluation does.
 #[derive(Clone, Debug)]
 pub(crate) enum Value<'v> {
+    Null,
+    True,
+    False,
+    Int(i64),
     Json(Cow<'v, Json>),
     /// Of a message as it came.
     Part(Part<'v>),
@@ -27,11 +34,11 @@ pub(crate) enum Value<'v> {
     /// The canonical text of an instant whose text can be read again.
     Instant(i64),
     /// The text of a date.
-    Date(i32),
+    Date(i64),
 }
 
 /// Null.
-pub(crate) const NULL: Value<'static> = Value::Json(Cow::Borrowed(&json::NULL));
+pub(crate) const NULL: Value<'static> = Value::Null;
 
 impl From<Json> for Value<'_> {
     fn from(value: Json) -> Self {
@@ -53,7 +60,7 @@ impl<'v, T: Into<Value<'v>>> From<Option<T>> for Value<'v> {
 
 impl From<bool> for Value<'_> {
     fn from(value: bool) -> Self {
-        Value::from(Json::new_bool(value))
+        if value { Value::True } else { Value::False }
     }
 }
 
@@ -85,6 +92,9 @@ impl<'v> Value<'v> {
     #[inline]
     pub(crate) fn kind(&self) -> JsonType {
         match self {
+            Value::Null => JsonType::Null,
+            Value::True | Value::False => JsonType::Boolean,
+            Value::Int(_) => JsonType::Number,
             Value::Json(value) => value.get_type(),
             Value::Part(part) => part.kind(),
             Value::Record(_) => JsonType::Object,
@@ -101,6 +111,8 @@ impl<'v> Value<'v> {
     /// What [`json::is_true`] says.
     pub(crate) fn is_true(&self) -> bool {
         match self {
+            Value::Null | Value::False => false,
+            Value::True | Value::Int(_) => true,
             Value::Json(value) => json::is_true(value),
             Value::Part(part) => match part.kind() {
                 JsonType::Null => false,
@@ -124,8 +136,8 @@ impl<'v> Value<'v> {
             Value::Part(part) => part.as_str().map(Cow::Borrowed),
             Value::Text(text) => Some(Cow::Borrowed(text)),
             Value::Instant(micros) => Some(Cow::Owned(format_timestamp(*micros))),
-            Value::Date(days) => Some(Cow::Owned(format_date(*days))),
-            Value::Record(_) | Value::List(_) => None,
+            Value::Date(days) => Some(Cow::Owned(date_text(*days))),
+            _ => None,
         }
     }
 
@@ -138,13 +150,17 @@ impl<'v> Value<'v> {
             Value::Part(part) => part.as_str().map(Cow::Borrowed),
             Value::Text(text) => Some(text),
             Value::Instant(_) | Value::Date(_) => self.as_str().map(|text| Cow::Owned(text.into_owned())),
-            Value::Record(_) | Value::List(_) => None,
+            _ => None,
         }
     }
 
     /// As JSON.
     pub(crate) fn into_json(self) -> Cow<'v, Json> {
         match self {
+            Value::Null => Cow::Borrowed(&json::NULL),
+            Value::True => Cow::Owned(Json::new_bool(true)),
+            Value::False => Cow::Owned(Json::new_bool(false)),
+            Value::Int(value) => Cow::Owned(json::integer(value)),
             Value::Json(value) => value,
             Value::Part(part) => Cow::Owned(part.to_json()),
             Value::Record(record) => Cow::Borrowed(record.json()),
@@ -153,7 +169,7 @@ impl<'v> Value<'v> {
                 Cow::Owned(Json::from(list.into_iter().map(|v| v.into_json().into_owned()).collect::<Vec<_>>()))
             }
             Value::Instant(micros) => Cow::Owned(json::text(&format_timestamp(micros))),
-            Value::Date(days) => Cow::Owned(json::text(&format_date(days))),
+            Value::Date(days) => Cow::Owned(json::text(&date_text(days))),
         }
     }
 
@@ -172,7 +188,7 @@ impl<'v> Value<'v> {
             Value::Json(Cow::Owned(value)) => value.get(name).cloned().into(),
             Value::Part(part) => part.get(name).map(Value::Part).unwrap_or(NULL),
             Value::Record(record) => record.get(name),
-            Value::Text(_) | Value::List(_) | Value::Instant(_) | Value::Date(_) => NULL,
+            _ => NULL,
         }
     }
 
@@ -229,6 +245,7 @@ impl<'v> Value<'v> {
             // `-0` is no integer for the parser.
             Value::Part(part) => part.as_number().filter(|text| *text != "-0")?.parse().ok(),
             Value::Json(value) => value.as_i64(),
+            Value::Int(value) => Some(*value),
             _ => None,
         }
     }
@@ -241,6 +258,7 @@ impl<'v> Value<'v> {
         }
         match kind {
             JsonType::Null => true,
+            JsonType::Boolean => self.is_true() == other.is_true(),
             JsonType::String => self.as_str() == other.as_str(),
             JsonType::Number => match (self.plain_integer(), other.plain_integer()) {
                 (Some(a), Some(b)) => a == b,
@@ -254,7 +272,7 @@ impl<'v> Value<'v> {
     pub(crate) fn cell(&self, kind: ColumnType) -> Result<Cell, Mismatch> {
         let instant = match self {
             Value::Instant(micros) => *micros,
-            Value::Date(days) => i64::from(*days) * DAY,
+            Value::Date(days) => *days * DAY,
             Value::Part(part) if matches!(kind, ColumnType::Int64 | ColumnType::Int32) => {
                 return match part.as_number().and_then(|text| text.parse::<i64>().ok()) {
                     Some(value) if kind == ColumnType::Int64 || i32::try_from(value).is_ok() => Ok(Cell::Int(value)),
@@ -290,10 +308,15 @@ impl<'v> Value<'v> {
             ColumnType::Id | ColumnType::String | ColumnType::Text => self.into_column_text(kind),
             ColumnType::Timestamp | ColumnType::Date => Ok(match self.cell(kind)? {
                 Cell::Timestamp(micros) => Value::instant(micros),
-                Cell::Date(days) if in_range(i64::from(days) * DAY) => Value::Date(days),
+                Cell::Date(days) if in_range(i64::from(days) * DAY) => Value::Date(days.into()),
                 cell => Value::from(super::cell_to_json(&cell, kind)),
             }),
-            _ => self.cell(kind).map(|cell| Value::from(super::cell_to_json(&cell, kind))),
+            _ => self.cell(kind).map(|cell| match cell {
+                Cell::Null => Value::Null,
+                Cell::Bool(value) => Value::from(value),
+                Cell::Int(value) => Value::Int(value),
+                cell => Value::from(super::cell_to_json(&cell, kind)),
+            }),
         }
     }
 
@@ -306,11 +329,8 @@ impl<'v> Value<'v> {
         } {
             return Ok(Value::Text(Cow::Borrowed(number)));
         }
-        if let Value::Json(value) = &self
-            && let Some(text) = value.is_i64().then(|| json::with_number_text(value, str::to_owned))
-            && is_plain(&text, kind)
-        {
-            return Ok(Value::from(text));
+        if let Value::Int(value) = &self {
+            return Ok(Value::from(value.to_string()));
         }
         if self.kind() != JsonType::String {
             return coerce(kind, &self.into_json()).map(|cell| Value::from(super::cell_to_json(&cell, kind)));
@@ -328,6 +348,11 @@ impl<'v> Value<'v> {
             Some(trimmed) => Value::from(trimmed),
         })
     }
+}
+
+/// The text of a date, which is in range.
+fn date_text(days: i64) -> String {
+    i32::try_from(days).map(format_date).unwrap_or_default()
 }
 
 /// Whether the text of a number is what a column of the type holds.

@@ -66,7 +66,8 @@ enum Kind {
 #[derive(Clone, Copy, Debug)]
 pub struct Part<'t> {
     tape: &'t Tape,
-    at: u32,
+    /// Of this width because of what [`Value`](crate::value::Value) says.
+    at: usize,
 }
 
 impl Tape {
@@ -90,7 +91,7 @@ impl Tape {
     }
 
     /// The part with this number, see [`Part::number`].
-    pub(crate) fn part(&self, number: u32) -> Part<'_> {
+    pub(crate) fn part(&self, number: usize) -> Part<'_> {
         Part { tape: self, at: number }
     }
 
@@ -105,15 +106,15 @@ const NOTHING: Mark = Mark { start: 0, end: 0, next: u32::MAX, kind: Kind::Null,
 impl<'t> Part<'t> {
     #[inline]
     fn mark(self) -> Mark {
-        self.tape.marks.get(self.at as usize).copied().unwrap_or(NOTHING)
+        self.tape.marks.get(self.at).copied().unwrap_or(NOTHING)
     }
 
-    fn to(self, at: u32) -> Part<'t> {
+    fn to(self, at: usize) -> Part<'t> {
         Part { tape: self.tape, at }
     }
 
     /// Its number on its tape.
-    pub(crate) fn number(self) -> u32 {
+    pub(crate) fn number(self) -> usize {
         self.at
     }
 
@@ -162,7 +163,7 @@ impl<'t> Part<'t> {
     /// Whether it is a list or an object with nothing in it.
     pub(crate) fn is_hollow(self) -> bool {
         let mark = self.mark();
-        matches!(mark.kind, Kind::List | Kind::Sorted | Kind::Unsorted) && mark.next == self.at + 1
+        matches!(mark.kind, Kind::List | Kind::Sorted | Kind::Unsorted) && mark.next as usize == self.at + 1
     }
 
     /// The member of an object.
@@ -173,7 +174,7 @@ impl<'t> Part<'t> {
     /// The members of an object as they stand; nothing for everything else.
     pub fn members(self) -> Members<'t> {
         let mark = self.mark();
-        let end = if matches!(mark.kind, Kind::Sorted | Kind::Unsorted) { mark.next } else { 0 };
+        let end = if matches!(mark.kind, Kind::Sorted | Kind::Unsorted) { mark.next as usize } else { 0 };
         Members { part: self.to(self.at + 1), end }
     }
 
@@ -181,15 +182,15 @@ impl<'t> Part<'t> {
     #[inline]
     pub(crate) fn keyed(self) -> impl Iterator<Item = (&'t [u8], Part<'t>)> {
         let mark = self.mark();
-        let end = if matches!(mark.kind, Kind::Sorted | Kind::Unsorted) { mark.next } else { 0 };
+        let end = if matches!(mark.kind, Kind::Sorted | Kind::Unsorted) { mark.next as usize } else { 0 };
         let (marks, text) = (&*self.tape.marks, self.tape.text.as_bytes());
         let mut at = self.at + 1;
         std::iter::from_fn(move || {
             if at >= end {
                 return None;
             }
-            let (key, value) = (marks.get(at as usize)?, at + 1);
-            at = marks.get(value as usize)?.next;
+            let (key, value) = (marks.get(at)?, at + 1);
+            at = marks.get(value)?.next as usize;
             Some((text.get(key.start as usize..key.end as usize)?, self.to(value)))
         })
     }
@@ -206,7 +207,7 @@ impl<'t> Part<'t> {
     /// The elements of a list; nothing for everything else.
     pub fn elements(self) -> Elements<'t> {
         let mark = self.mark();
-        let end = if mark.kind == Kind::List { mark.next } else { 0 };
+        let end = if mark.kind == Kind::List { mark.next as usize } else { 0 };
         Elements { part: self.to(self.at + 1), end }
     }
 
@@ -310,7 +311,7 @@ fn order(a: &str, b: &str) -> Ordering {
 pub struct Members<'t> {
     /// The next key.
     part: Part<'t>,
-    end: u32,
+    end: usize,
 }
 
 impl<'t> Iterator for Members<'t> {
@@ -323,7 +324,7 @@ impl<'t> Iterator for Members<'t> {
         }
         let value = self.part.to(self.part.at + 1);
         let key = self.part.as_str()?;
-        self.part.at = value.mark().next;
+        self.part.at = value.mark().next as usize;
         Some((key, value))
     }
 }
@@ -332,7 +333,7 @@ impl<'t> Iterator for Members<'t> {
 #[derive(Debug)]
 pub struct Elements<'t> {
     part: Part<'t>,
-    end: u32,
+    end: usize,
 }
 
 impl<'t> Iterator for Elements<'t> {
@@ -344,7 +345,7 @@ impl<'t> Iterator for Elements<'t> {
             return None;
         }
         let element = self.part;
-        self.part.at = element.mark().next;
+        self.part.at = element.mark().next as usize;
         Some(element)
     }
 }

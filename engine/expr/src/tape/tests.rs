@@ -78,7 +78,7 @@ fn agrees(text: &str) -> bool {
     assert_eq!(json::to_text(&tape.root().to_json()), canonical, "{text}");
     // Every part on its own.
     for number in 0..tape.marks.len() {
-        let part = tape.part(u32::try_from(number).unwrap());
+        let part = tape.part(number);
         let own = part.to_text();
         assert_eq!(json::to_text(&part.make()), own, "part {number} of {text}");
         assert_eq!(part.canonical().unwrap_or(&own), own);
