@@ -5,13 +5,18 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use crate::claimx::topology;
 use crate::needs;
 use crate::program::{Engine, kept};
 
+/// Tests run at a time, and a folder is made by one of them.
+static MAKING: Mutex<()> = Mutex::new(());
+
 /// A Python that has the packages: in a folder of its own, called `name`, made when it is not there or when the packages changed.
 pub fn python(name: &str, packages: &Path) -> Result<PathBuf, String> {
+    let _made_once = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = kept(name);
     let (python, made_for) = (folder.join("bin/python"), folder.join("packages.txt"));
     let wanted = std::fs::read_to_string(packages).map_err(|e| e.to_string())?;

@@ -34,7 +34,7 @@ impl Graph {
                 "<g class=\"cluster\"><rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"6\"/>\
                  <text x=\"{:.1}\" y=\"{:.1}\">{}</text></g>\n",
                 left + 8.0,
-                top + LINE,
+                top + 12.0,
                 text(title)
             );
         }

@@ -180,7 +180,12 @@ pub static UPLOAD: Shape = Shape {
         Key::new("to", Kind::Template, "The path in the store.").required().like("{event.order_id}/{event.name}"),
         Key::new("content_type", Kind::Expression, "The content type."),
         Key::new("bytes", Kind::Expression, "The length that was recorded at the download."),
-        Key::new("sha256", Kind::Expression, "The checksum that was recorded at the download."),
+        Key::new(
+            "sha256",
+            Kind::Expression,
+            "The checksum that was recorded at the download; a file with another is refused.",
+        )
+        .required(),
         Key::new("keep", Kind::Bool, "Whether the file stays in the spool.").or("false"),
         Key::new("missing", Kind::Choice(&["fail", "bind"]), "A file that is gone: a failure, or bound as `missing`.")
             .or("fail"),

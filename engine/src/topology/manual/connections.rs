@@ -99,7 +99,7 @@ stages:
   document:
     download: {connection: hosts, spool: spool, url: event.url, name: event.id}
   stored:
-    upload: {connection: files, spool: spool, file: document.path, to: \"documents/{event.id}.{document.extension}\"}",
+    upload: {connection: files, spool: spool, file: document.path, to: \"documents/{event.id}.pdf\", bytes: document.bytes, sha256: document.sha256}",
     },
     Section {
         title: "delta",
