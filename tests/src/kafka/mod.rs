@@ -135,7 +135,9 @@ async fn a_dry_run_on_a_real_broker_leaves_it_as_it_is() {
     let messages = |ids: &[u32]| ids.iter().map(|id| (Some("k".to_owned()), format!("{{\"id\": {id}}}"))).collect();
     topics.write("shop.orders", messages(&[1, 2, 3])).await;
     let state = || async {
-        let mut state = format!("{:?}", log.topics().await.unwrap());
+        // The broker makes its own topic of positions when anybody asks for one, as the next lines do.
+        let topics: Vec<String> = log.topics().await.unwrap();
+        let mut state = format!("{:?}", topics.iter().filter(|name| !name.starts_with("__")).collect::<Vec<_>>());
         for name in names {
             state += &format!("{name} {:?}", log.bounds(name).await.unwrap());
             for group in ["shop-orders", "shop-users"] {
