@@ -261,7 +261,7 @@ impl<'t> Reader<'t> {
 }
 
 /// Where the first byte is from `at` on that ends the plain part of a string: a quote, a backslash, or a control character.
-#[inline]
+#[inline(always)]
 fn stop(bytes: &[u8], mut at: usize) -> Option<usize> {
     let ends = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
     while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<16>()) {

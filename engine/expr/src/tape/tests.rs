@@ -1,3 +1,5 @@
+//! What a tape says of a message is what the parser says of it.
+
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
