@@ -107,7 +107,7 @@ Rows for a table, `name?` leaves a null out (absent), a plain name writes null. 
         tables: &[(&ROWS, &[])],
         example: "\
 tables:
-  log: {key: [offset], columns: {offset: string!, status: string!, reason: text}}
+  log: {key: [origin], columns: {origin: string!, status: string!, reason: text}}
 rows:
   order:
     table: orders
@@ -116,7 +116,10 @@ rows:
   log:
     table: log
     on: [done, skipped, dead]
-    columns: {offset: to_string(source.offset), status: outcome.status, reason: outcome.error.message || outcome.reason}",
+    columns:
+      origin: join('/', [source.topic, to_string(source.partition), to_string(source.offset)])
+      status: outcome.status
+      reason: outcome.error.message || outcome.reason",
     },
     Section {
         title: "send",

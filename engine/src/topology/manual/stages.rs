@@ -82,7 +82,7 @@ rows:
         example: "\
 stages:
   paid:
-    filter: event.total > `0`
+    filter: to_number(event.total) > `0`      # a decimal is exact, and therefore text
     else: {skip: nothing to pay}",
     },
     Section {
