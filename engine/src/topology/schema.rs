@@ -185,7 +185,7 @@ mod tests {
             let name = part.split('"').next().unwrap_or_default();
             assert!(schema["$defs"][name].is_object(), "{name}");
         }
-        assert_eq!(schema["$defs"].as_object().map(Map::len), Some(34));
+        assert_eq!(schema["$defs"].as_object().map(Map::len), Some(35));
         assert_eq!(schema["$defs"]["flow"]["required"], json!(["source"]));
     }
 
