@@ -2,7 +2,7 @@
 
 use super::Section;
 use crate::topology::language::{
-    AUTH, BASIC, BREAKER, CONNECTION, DELTA, HTTP, KAFKA, OBJECT_STORE, RATE, SECURITY, TOPOLOGY, WEB,
+    AUTH, BASIC, BREAKER, CONNECTION, DELTA, HTTP, KAFKA, OBJECT_STORE, RATE, SECURITY, SPOOL, TOPOLOGY, WEB,
 };
 
 pub(super) const SECTIONS: &[Section] = &[
@@ -90,7 +90,7 @@ stages:
         title: "object_store",
         level: 3,
         text: "A place for files: a folder, or a container of Azure or S3. One can be the spool, in which files wait between a `download` and an `upload`, another what they are for.",
-        tables: &[(&OBJECT_STORE, &[])],
+        tables: &[(&OBJECT_STORE, &[]), (&SPOOL, &[])],
         example: "\
 connections:
   spool: {object_store: {url: \"{data}/spool\"}}
