@@ -92,7 +92,7 @@ fn the_same_number_is_the_same_bytes_and_numbers_differ() {
     let bytes = |number| Draw::new("a", number).bytes();
     assert_eq!(bytes(5), bytes(5));
     let all: std::collections::BTreeSet<Vec<u8>> = (0..1000).map(bytes).collect();
-    assert!(all.len() > 800, "{} of a thousand", all.len());
+    assert!(all.len() > 600, "{} of a thousand", all.len());
     let broken = (0..1000).filter(|n| serde_json::from_slice::<serde_json::Value>(&bytes(*n)).is_err()).count();
     assert!((300..950).contains(&broken), "{broken} of a thousand are no JSON");
 }

@@ -3,7 +3,7 @@
 //! What is in a letter came from outside: control characters, which could move a terminal's cursor, are shown as blanks. Secrets in
 //! a payload are left out; `engine consume` shows it as it is.
 
-use connectors::redact::redact;
+use connectors::redact::{REDACTED, redact};
 
 use crate::dlq::{Action, Letter, Queue};
 use crate::expr::Json;
@@ -21,6 +21,29 @@ pub(super) type Row = [String; TITLES.len()];
 
 fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Members of a payload whose values are secret whatever they hold.
+const SECRET: [&str; 8] = ["token", "access_token", "password", "pwd", "secret", "api_key", "apikey", "authorization"];
+
+/// A payload without its secrets. It may be no JSON, so the text is looked at.
+fn hidden(payload: &[u8]) -> String {
+    let mut text = redact(&String::from_utf8_lossy(payload)).into_owned();
+    for name in SECRET.map(|name| format!("\"{name}\"")) {
+        let mut from = 0;
+        while let Some(found) = text.get(from..).and_then(|rest| rest.find(&name)) {
+            from += found + name.len();
+            let rest = text.get(from..).unwrap_or_default();
+            let Some(value) = rest.trim_start().strip_prefix(':').and_then(|v| v.trim_start().strip_prefix('"')) else {
+                continue;
+            };
+            let start = text.len() - value.len();
+            let length = value.find('"').unwrap_or(value.len());
+            text.replace_range(start..start + length, REDACTED);
+            from = start + REDACTED.len();
+        }
+    }
+    text
 }
 
 fn flow(queue: &Queue, letter: &Letter) -> String {
@@ -116,8 +139,7 @@ pub(super) fn page(queue: &Queue, letter: &Letter) -> String {
     for line in letter.history() {
         say("history", line);
     }
-    let payload = String::from_utf8_lossy(&message.payload);
-    out += &format!("  payload\n    {}\n", clean(&redact(&payload)));
+    out += &format!("  payload\n    {}\n", clean(&hidden(&message.payload)));
     out
 }
 
@@ -151,8 +173,7 @@ pub(super) fn json(queue: &Queue, letter: &Letter, action: Option<&str>, whole: 
         let value = |value: &[u8]| json::text(&redact(&String::from_utf8_lossy(value)));
         members.push(("history", letter.history().map(|line| text(line)).collect::<Vec<_>>().into()));
         members.push(("headers", object(message.headers.iter().map(|(name, v)| (&**name, value(v))))));
-        let payload = String::from_utf8_lossy(&message.payload);
-        let payload = redact(&payload);
+        let payload = hidden(&message.payload);
         members.push(("payload", parse(payload.as_bytes()).unwrap_or_else(|_| json::text(&payload))));
     }
     format!("{}\n", json::to_text(&object(members)))
@@ -181,7 +202,7 @@ mod tests {
     #[test]
     fn what_came_from_outside_moves_no_cursor_and_shows_no_secret() {
         let url = "https://h/a?sig=hidden";
-        let payload = format!("{{\"url\":\"{url}\",\"n\":1}}");
+        let payload = format!("{{\"url\":\"{url}\",\"n\":1,\"token\": \"hidden\"}}");
         let (queue, letter) =
             letter("k\u{1b}[2J", &payload, &[("error", "no\u{7}"), ("link", url), ("error_category", "")]);
         let page = page(&queue, &letter);
@@ -190,7 +211,10 @@ mod tests {
         for text in [&page, &table, &json] {
             assert!(!text.contains('\u{1b}') && !text.contains('\u{7}') && !text.contains("hidden"), "{text}");
         }
-        assert!(json.contains(r#""payload":{"n":1,"url":"https://h/a?sig=[REDACTED]"}"#), "{json}");
+        assert!(
+            json.contains(r#""payload":{"n":1,"token":"[REDACTED]","url":"https://h/a?sig=[REDACTED]"}"#),
+            "{json}"
+        );
         assert!(table.lines().nth(1).is_some_and(|line| line.contains("0/3  -")), "{table}");
     }
 }
