@@ -70,7 +70,6 @@ codes! {
     RETRY = "E0410", "A retry policy that is missing or cannot work.";
     EXACTLY_ONCE = "E0411", "A flow that cannot be one transaction.";
     DISAGREEMENT = "E0412", "Two blocks that disagree on the type of a column.";
-    UNREAD_LABEL = "E0413", "A label of a route that nobody reads.";
     SEVERAL_LOGS = "E0414", "A flow whose topics are in several logs.";
     SPOOL = "E0415", "A connection that is a spool and cannot be one.";
     SIMULATION = "E0501", "A simulation that cannot be run as it is written.";
@@ -79,6 +78,7 @@ codes! {
     FILES_AND_TABLES = "W0502", "A flow that moves files and feeds tables.";
     SELF_LOOP = "W0504", "A flow that writes the topic it reads.";
     NO_OUTPUT = "W0505", "A flow that writes nothing.";
+    UNREAD_LABEL = "W0506", "A label of a route that nobody reads.";
 }
 
 /// How bad it is.

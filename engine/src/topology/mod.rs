@@ -10,8 +10,9 @@
 //!
 //! let text = "topology: t\nlanguage: 1\nflows: {a: {sorce: {}}}\n";
 //! let problems = load_str("t.yaml", text, &Environment::default(), "data").unwrap_err();
-//! assert_eq!(problems.items[0].message, "unknown key `sorce` in a flow");
-//! assert_eq!(problems.items[0].help.as_deref(), Some("did you mean `source`?"));
+//! let slip = problems.items.iter().find(|problem| problem.code == "E0101").unwrap();
+//! assert_eq!(slip.message, "unknown key `sorce` in a flow");
+//! assert_eq!(slip.help.as_deref(), Some("did you mean `source`?"));
 //! ```
 
 // A problem is a large value, and ends the loading: it is returned once for a file, so its size costs nothing.

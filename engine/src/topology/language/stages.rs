@@ -184,8 +184,7 @@ pub static UPLOAD: Shape = Shape {
             "sha256",
             Kind::Expression,
             "The checksum that was recorded at the download; a file with another is refused.",
-        )
-        .required(),
+        ),
         Key::new("keep", Kind::Bool, "Whether the file stays in the spool.").or("false"),
         Key::new("missing", Kind::Choice(&["fail", "bind"]), "A file that is gone: a failure, or bound as `missing`.")
             .or("fail"),

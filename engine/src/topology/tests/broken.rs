@@ -146,7 +146,6 @@ const SLIPS: &[Slip] = &[
     ("E0410", "\"{prefix}.retry.{delay}\"", "\"{prefix}.retry\"", "\"{prefix}.retry\"", "`{delay}` in the name"),
     ("E0408", "    external: written\n", "", "orders", "say `external: written`"),
     ("E0407", "  links:\n    name:", "  spare:\n    name: spare\n    message: {id: id!}\n  links:\n    name:", "spare", "nobody reads or writes"),
-    ("E0413", "cases: {A: [big]", "cases: {A: [big, huge]", "huge", "nobody reads the label `huge`"),
     ("E0406", "          items: total\n", "", "total", "nobody reads"),
     ("E0305", "name: \"{prefix}.links\"", "name: \"{prefix}.orders\"", "\"{prefix}.orders\"", "have one name"),
     ("E0305", "dead_letter: \"{prefix}.dlq\"", "dead_letter: \"{prefix}.links\"", "\"{prefix}.links\"", "taken by"),

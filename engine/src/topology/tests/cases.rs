@@ -134,7 +134,7 @@ const CASES: &[Case] = &[
     case("E0404", "body: {id: event.id, path: stored.url}", "body: {path: stored.url}", "body", "which every message of `done` needs"),
     case("E0405", "day: event.placed_at", "day: event.is_large", "event.is_large", "never becomes `date`"),
     case("E0405", "url: event.link}\n        headers", "url: event.link, at: event.is_large}\n        headers", "event.is_large", "never becomes `timestamp`"),
-    case("E0413", "when: kind.order\n", "when: event.total\n", "order, file]", "nobody reads the label `order`"),
+    case("W0506", "when: kind.order\n", "when: event.total\n", "order, file]", "nobody reads the label `order`"),
     case("E0407", "external: read\n", "external: written\n", "done", "nobody reads the topic `done`"),
     case("E0408", "external: written\n", "external: read\n", "raw", "nobody writes the topic `raw`"),
     case("E0409", "dedup: {key: event.id,", "dedup: {key: event.kind,", "orders}", "no rows block of this flow writes `event.kind`"),
