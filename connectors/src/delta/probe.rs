@@ -30,7 +30,7 @@ pub async fn probe(options: &Options, spec: &TableSpec) -> Result<Option<u64>> {
     table.load().await.map_err(|e| place.failed("load", e))?;
     open::check_features(spec, &place, &table)?;
     open::compare(spec, &place, &table)?;
-    Ok(table.version().and_then(|version| u64::try_from(version).ok()))
+    Ok(table.version())
 }
 
 #[cfg(test)]

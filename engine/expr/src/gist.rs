@@ -1,7 +1,7 @@
 //! What is known of values without data: the kinds that functions take and give, and the gist of an expression.
 //!
 //! A function that is given what it cannot take is a mistake in the expression, and is found when a topology is loaded: by
-//! [`mistake`] where literals and other functions are the arguments, by whoever knows the types of paths otherwise.
+//! the parser where literals and other functions are the arguments, by whoever knows the types of paths otherwise.
 //! Null is in every kind, because whatever a document holds may be missing.
 
 use std::fmt;

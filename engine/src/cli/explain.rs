@@ -1,6 +1,5 @@
 //! `engine explain FILE`: what a topology compiles to. Nothing is connected.
 
-
 use super::{Failed, Loading, terminal};
 use crate::explain::explain;
 use crate::run::choose;

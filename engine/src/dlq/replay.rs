@@ -40,8 +40,9 @@ pub async fn replay(
     let mut written = 0;
     let mut producer = None;
     while let Some(messages) = scan.next().await? {
-        let (mut records, mut letters, mut notes): (Vec<Record>, Vec<(Letter, u32)>, Vec<(At, Mark)>) =
-            Default::default();
+        let mut records: Vec<Record> = Vec::new();
+        let mut letters: Vec<(Letter, u32)> = Vec::new();
+        let mut notes: Vec<(At, Mark)> = Vec::new();
         for letter in messages.into_iter().map(|message| queue.letter(message, &marks)) {
             let Some(home) = queue.home(&letter).filter(|_| queue.takes(&letter, filter)) else { continue };
             let before = letter.replays();

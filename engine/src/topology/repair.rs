@@ -100,12 +100,10 @@ pub fn meant(given: &str, shape: &Shape) -> Option<&'static str> {
 pub fn may_be(node: &Node, kind: &Kind) -> bool {
     match (&node.value, kind) {
         (Value::Null | Value::Unset, _) | (_, Kind::Any) => true,
-        (Value::Map(_), _) => match kind {
-            Kind::Map(..) | Kind::Object(_) | Kind::ListOr(..) | Kind::ChoiceOr(..) | Kind::Column | Kind::Field => {
-                true
-            }
-            _ => false,
-        },
+        (Value::Map(_), _) => {
+            use Kind::{ChoiceOr, Column, Field, ListOr, Map, Object};
+            matches!(kind, Map(..) | Object(_) | ListOr(..) | ChoiceOr(..) | Column | Field)
+        }
         (Value::List(_), _) => matches!(kind, Kind::List(_) | Kind::ListOr(..)),
         (Value::Scalar(_), _) => !matches!(kind, Kind::Map(..) | Kind::Object(_) | Kind::List(_) | Kind::ListOr(..)),
     }

@@ -47,10 +47,10 @@ pub fn explain(source: &Source, at: usize, reason: &str, open: &[Span]) -> Diagn
         }
     }
     let line = source.line(line_number);
-    if reason.contains("mapping values are not allowed") {
-        if let Some(problem) = odd_indentation(source, line_number) {
-            return problem;
-        }
+    if reason.contains("mapping values are not allowed")
+        && let Some(problem) = odd_indentation(source, line_number)
+    {
+        return problem;
     }
     if let Some(colon) = second_colon(line) {
         let (key, value) = line.split_at(colon);

@@ -182,7 +182,7 @@ async fn nothing_malformed_stops_a_flow_or_takes_a_neighbour_with_it() {
         }
     }
     let topics = Topics::open(&data).await;
-    for (topic, _) in &sound {
+    for topic in sound.keys() {
         let of = |(t, bytes): &(&str, Vec<u8>)| (t == topic).then(|| bytes.clone());
         topics.write_bytes(&format!("poison.{topic}"), sent.iter().filter_map(of).collect()).await;
     }

@@ -2,9 +2,9 @@
 //!
 //! [`Tape::read`] goes over the text once. It builds no tree: an object is a mark, followed by the marks of its keys and
 //! values, each with the place of its text and the number of the mark behind it. What is only looked at or copied into a column
-//! is never anything but a piece of that text; a [`Json`](crate::Json) is made of a part when somebody asks for one.
+//! is never anything but a piece of that text; a [`Json`] is made of a part when somebody asks for one.
 //!
-//! It accepts less than [`json::parse`](crate::json::parse) and means the same: a text that it does not read (broken, too
+//! It accepts less than [`json::parse`] and means the same: a text that it does not read (broken, too
 //! deep, a key twice in one object) is for the parser, which says what is wrong or settles it.
 //!
 //! A part remembers whether its text is canonical already: no blanks, keys in order, no escape that could be written

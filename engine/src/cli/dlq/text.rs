@@ -171,7 +171,7 @@ pub(super) fn json(queue: &Queue, letter: &Letter, action: Option<&str>, whole: 
     members.extend(action.map(|action| ("action", text(action))));
     if whole {
         let value = |value: &[u8]| json::text(&redact(&String::from_utf8_lossy(value)));
-        members.push(("history", letter.history().map(|line| text(line)).collect::<Vec<_>>().into()));
+        members.push(("history", letter.history().map(text).collect::<Vec<_>>().into()));
         members.push(("headers", object(message.headers.iter().map(|(name, v)| (&**name, value(v))))));
         let payload = hidden(&message.payload);
         members.push(("payload", parse(payload.as_bytes()).unwrap_or_else(|_| json::text(&payload))));
