@@ -133,6 +133,18 @@ async fn the_breaker_opens_rejects_and_closes_again() {
 }
 
 #[tokio::test]
+async fn a_request_whose_own_failures_open_the_breaker_is_told_what_it_was_answered() {
+    let mut options = Options::default();
+    options.backoff.retries = 9;
+    let (client, _) = client(&options, &[503]);
+    let error = client.send(&get()).await.unwrap_err();
+    assert_eq!((error.category, error.status), (Category::Transient, Some(503)));
+    assert_eq!(client.snapshot().breaker, BreakerState::Open);
+    // One that was never sent is rejected.
+    assert_eq!(client.send(&get()).await.unwrap_err().category, Category::CircuitOpen);
+}
+
+#[tokio::test]
 async fn a_half_open_breaker_lets_three_through_and_a_call_that_is_given_up_frees_its_place() {
     let clock = Arc::new(Hurried::default());
     let calls = Arc::new(AtomicUsize::new(0));

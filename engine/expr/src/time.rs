@@ -236,6 +236,9 @@ mod tests {
     fn refuses_everything_else() {
         for text in [
             "",
+            // An offset leads out of the years that have a text.
+            "9999-12-31T23:59:59-05:00",
+            "0001-01-01T00:00:00+01:00",
             "now",
             "2026-1-1",
             "2026-02-29",

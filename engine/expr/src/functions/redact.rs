@@ -1,8 +1,9 @@
 //! Removal of secrets from urls and from texts that hold urls.
 //!
-//! What goes: the value of every query parameter whose name is in [`SECRETS`], wherever `name=value` stands in a text (in a
-//! url, in a url inside an error message, in a JSON text, percent-encoded as a parameter of another url), the word behind
-//! `bearer`, and the user's part of a url. The rest stays byte for byte.
+//! What goes: the value of every query parameter whose name is in [`SECRETS`], and the user's part of a url. The rest stays byte
+//! for byte. A text that begins as a url is one, to its end: its query is what stands between `?` and `#`, and a value ends at the
+//! next `&`, whatever it holds. In any other text (an error message, a JSON text) `name=value` is looked for wherever it stands,
+//! and the word behind `bearer` goes too. A url that is percent-encoded as a parameter of another is looked into.
 
 use std::borrow::Cow;
 
@@ -28,6 +29,9 @@ pub fn redact(text: &str) -> String {
 
 /// The same; a text without secrets stays what it is.
 pub(super) fn redact_text(text: Cow<'_, str>) -> Cow<'_, str> {
+    if let Some(found) = in_url(&text) {
+        return if found.is_empty() { text } else { Cow::Owned(cover(&text, found)) };
+    }
     let (found, mut users) = secrets(&text);
     if found.is_empty() {
         return text;
@@ -44,6 +48,37 @@ pub(super) fn redact_text(text: Cow<'_, str>) -> Cow<'_, str> {
         out = again;
     }
     Cow::Owned(out)
+}
+
+/// Where the secrets of a text are that is a url; nothing if it is none.
+fn in_url(text: &str) -> Option<Vec<(usize, usize)>> {
+    let (scheme, _) = text.split_once("://")?;
+    let scheme = scheme.trim_start().as_bytes();
+    let (first, rest) = scheme.split_first()?;
+    if !first.is_ascii_alphabetic() || !rest.iter().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(b)) {
+        return None;
+    }
+    let end = text.find('#').unwrap_or(text.len());
+    let query = text.get(..end).and_then(|text| text.find('?')).unwrap_or(end);
+    let mut found = Vec::new();
+    users(text.get(..query).unwrap_or_default(), &mut found);
+    let mut at = query + 1;
+    for pair in text.get(at..end).unwrap_or_default().split('&') {
+        match pair.find('=') {
+            Some(equals) if is_secret(pair.get(..equals).unwrap_or_default()) => {
+                if equals + 1 < pair.len() {
+                    found.push((at + equals + 1, at + pair.len()));
+                }
+            }
+            _ => {
+                let mut inner = Vec::new();
+                parameters(pair, &mut inner);
+                found.extend(inner.into_iter().map(|(start, end)| (at + start, at + end)));
+            }
+        }
+        at += pair.len() + 1;
+    }
+    Some(found)
 }
 
 /// Where the secrets are that `text` shows at first sight, and whether the user's part of a url is among them.
@@ -232,6 +267,10 @@ mod tests {
         for (text, expected) in [
             ("", ""),
             ("https://h/a?b=1&c=2#sig", "https://h/a?b=1&c=2#sig"),
+            // Of a url only the query has parameters, and a value is all up to the next one.
+            ("https://h/key=9/bearer bond.pdf?sign=x&a=1", "https://h/key=9/bearer bond.pdf?sign=[REDACTED]&a=1"),
+            ("https://h/a.pdf?sig=a b\"c<d>&x=1#key=2", "https://h/a.pdf?sig=[REDACTED]&x=1#key=2"),
+            (" https://h/a?b=1;sig=2", " https://h/a?b=1;sig=[REDACTED]"),
             ("https://h/f?sv=1&x=2&SIG=a%2Fb%3D&se=", "https://h/f?sv=[REDACTED]&x=2&SIG=[REDACTED]&se="),
             (
                 "https://h/f?X-Amz-Date=1&X-Amz-Signature=ab&X-Amz-Credential=k%2F1#top",
