@@ -137,7 +137,7 @@ fn source(page: &mut Page, flow: &FlowForm) {
         page.fact("", &format!("and its retry topics, each message when it is due: {}", reads.retry_topics.join(", ")));
     }
     page.fact("at most", &reads.budget);
-    page.fact("parses", "each message once, into a tree that all its documents share");
+    page.fact("parses", "each message once; all its documents share what was found");
     let event: Vec<(String, String)> = flow
         .event
         .iter()
@@ -194,7 +194,7 @@ fn rows_of(page: &mut Page, rows: &RowsBlock) {
         if !rows.evaluated.is_empty() {
             let how = match rows.rows_as {
                 "columns" => "expressions, each computed from the tree",
-                _ => "values, each evaluated on the tree: rows of this table are merged column by column",
+                _ => "values, each computed by itself: rows of this table are merged column by column",
             };
             let marked: Vec<(String, String)> = rows
                 .evaluated
