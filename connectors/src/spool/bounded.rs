@@ -1,8 +1,8 @@
 //! A spool folder that cannot fill the disk and forgets what nobody comes for.
 //!
 //! A file leaves the spool when the offset of its message is committed. A crash between the commit and the removal leaves a file
-//! that no message speaks of any more; those are swept by their age. It loses nothing: whoever misses a file has it downloaded
-//! again. When the files together reach the bound, the next one is refused as a transient failure, and comes again when others
+//! that no message speaks of any more; those are swept by their age, if one is set: longer than any message waits, for a message
+//! whose file is gone has it downloaded again only if its topology says so. When the files together reach the bound, the next one is refused as a transient failure, and comes again when others
 //! have left.
 
 use std::sync::Arc;

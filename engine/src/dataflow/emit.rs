@@ -252,8 +252,10 @@ impl PatchBlock {
             row[column.column] = Some(cell);
         }
         let whole = spec.main_version().is_none_or(|c| row[c].as_ref().is_some_and(|cell| !cell.is_null()));
-        let (key, patch) =
-            self.patcher.patch(row, &document.meta.origin, self.index).map_err(|e| failure(&self.block.place, e))?;
+        let (key, patch) = self
+            .patcher
+            .patch(row, &document.meta.origin, self.index, document.element)
+            .map_err(|e| failure(&self.block.place, e))?;
         Ok(Some((key, patch, whole)))
     }
 }

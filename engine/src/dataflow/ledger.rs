@@ -249,5 +249,5 @@ fn outcome_document(held: &Held, noted: &Noted, status: Status, now: i64, with_s
         bindings.set("source".into(), of("source").unwrap_or_else(|| source_json(&held.delivered.message, meta)));
     }
     bindings.set("outcome".into(), outcome.into_value());
-    Document { meta: meta.clone(), bindings, produced: true }
+    Document { meta: meta.clone(), bindings, produced: true, element: 0 }
 }

@@ -22,6 +22,8 @@ pub struct Stamp {
     pub origin: Origin,
     /// The place of the block in the topology: the later block of one message wins.
     pub block: u32,
+    /// The place of the document among those of its message: the later element of one list wins, with all that it says.
+    pub element: u64,
 }
 
 /// How a column behaves when patches are added.
@@ -87,9 +89,9 @@ impl Patcher {
         &self.spec
     }
 
-    /// The key and the patch of `row`, written by `block` for the message from `origin`. An absent or null cell of the key
+    /// The key and the patch of `row`, written by `block` for the document `element` of the message from `origin`. An absent or null cell of the key
     /// is an error that names the column.
-    pub fn patch(&self, row: Row, origin: &Origin, block: u32) -> Result<(Key, Patch), String> {
+    pub fn patch(&self, row: Row, origin: &Origin, block: u32, element: u64) -> Result<(Key, Patch), String> {
         let mut key = Vec::with_capacity(self.spec.key.len());
         for &column in &self.spec.key {
             match row.get(column) {
@@ -105,9 +107,9 @@ impl Patcher {
             row.get(column).cloned().flatten().filter(|c| !c.is_null())
         };
         let of = |column: usize| self.groups.get(column).copied().flatten().unwrap_or(plain);
+        let stamp = |group| Arc::new(Stamp { version: version(group), origin: origin.clone(), block, element });
         for group in row.iter().enumerate().filter(|(_, cell)| cell.is_some()).map(|(column, _)| of(column)) {
-            stamps[group]
-                .get_or_insert_with(|| Arc::new(Stamp { version: version(group), origin: origin.clone(), block }));
+            stamps[group].get_or_insert_with(|| stamp(group));
         }
         let cells = row.into_iter().enumerate();
         let cells = cells.map(|(column, cell)| stamps[of(column)].clone().zip(cell)).collect();
@@ -194,7 +196,7 @@ mod tests {
         let mut row = vec![Some(Cell::Int(1))];
         row.extend(cells.map(cell));
         let origin = Origin { topic: "t".into(), partition: 0, offset };
-        patcher.patch(row, &origin, 0).unwrap().1
+        patcher.patch(row, &origin, 0, 0).unwrap().1
     }
 
     fn plus(a: &Patch, b: &Patch) -> Patch {
@@ -214,9 +216,22 @@ mod tests {
     }
 
     #[test]
+    fn of_two_elements_of_a_list_the_later_wins_whole() {
+        let patcher = Patcher::new(spec());
+        let of = |element, a, b| {
+            let row = vec![Some(Cell::Int(1)), None, Some(Cell::Int(a)), Some(Cell::Int(b)), None];
+            patcher.patch(row, &Origin::default(), 0, element).unwrap().1
+        };
+        let row = plus(&of(2, 1, 9), &of(1, 9, 1)).row();
+        assert_eq!(row, plus(&of(1, 9, 1), &of(2, 1, 9)).row());
+        assert_eq!(row, vec![Some(Cell::Int(1)), None, Some(Cell::Int(1)), Some(Cell::Int(9)), None]);
+    }
+
+    #[test]
     fn a_null_in_the_key_is_named() {
         let patcher = Patcher::new(spec());
-        let error = patcher.patch(vec![Some(Cell::Null), None, None, None, None], &Origin::default(), 0).unwrap_err();
+        let row = vec![Some(Cell::Null), None, None, None, None];
+        let error = patcher.patch(row, &Origin::default(), 0, 0).unwrap_err();
         assert!(error.contains("`id`"), "{error}");
     }
 

@@ -7,7 +7,7 @@ use connectors::log::Message;
 use connectors::table::Cell;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::expr::{Bindings, Json};
+use crate::expr::{Bindings, json};
 use crate::stage::{Document, Failure, Meta, Usage};
 
 /// A message that the source delivered, with its identity in this flow.
@@ -82,18 +82,20 @@ impl<'de> Deserialize<'de> for Delivered {
 impl Serialize for Document {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let bindings: Vec<(&str, String)> = self.bindings.iter().map(|(n, v)| (&**n, v.to_string())).collect();
-        (&self.meta, bindings, self.produced).serialize(serializer)
+        (&self.meta, bindings, self.produced, self.element).serialize(serializer)
     }
 }
 
+type Parts = (Arc<Meta>, Vec<(String, String)>, bool, u64);
+
 impl<'de> Deserialize<'de> for Document {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (meta, pairs, produced): (Arc<Meta>, Vec<(String, String)>, bool) = Deserialize::deserialize(deserializer)?;
+        let (meta, pairs, produced, element): Parts = Deserialize::deserialize(deserializer)?;
         let mut bindings = Bindings::default();
         for (name, text) in pairs {
-            let value: Json = sonic_rs::from_str(&text).map_err(serde::de::Error::custom)?;
+            let value = json::parse(text.as_bytes()).map_err(serde::de::Error::custom)?;
             bindings.set(Arc::from(name), value);
         }
-        Ok(Document { meta, bindings, produced })
+        Ok(Document { meta, bindings, produced, element })
     }
 }

@@ -6,6 +6,9 @@ use connectors::log::Message;
 use super::Mark;
 use crate::stage::message::header;
 
+/// More replays than anybody makes: a header can say any number.
+const MOST_LIVES: u32 = 1_000_000;
+
 /// A dead letter.
 #[derive(Clone, Debug)]
 pub struct Letter {
@@ -13,7 +16,7 @@ pub struct Letter {
     pub message: Message,
     /// What was done with it.
     pub mark: Option<Mark>,
-    /// The flow it belongs to: an index into the queue's homes.
+    /// The flow it belongs to: an index into the queue's homes; none is there for one of another topology.
     pub home: usize,
 }
 
@@ -36,7 +39,7 @@ impl Letter {
     /// How often its message was replayed before it died here.
     pub fn lives(&self) -> u32 {
         // The number that begins the header.
-        self.text(header::REPLAYED).split(' ').next().and_then(|times| times.parse().ok()).unwrap_or(0)
+        self.text(header::REPLAYED).split(' ').next().and_then(|times| times.parse().ok()).unwrap_or(0).min(MOST_LIVES)
     }
 
     /// How often it was replayed since it is here.

@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 /// Marks that are read at once.
 const BATCH: usize = 1000;
 
+/// How far the clocks of two machines may differ, in microseconds.
+const SKEW: Micros = 60_000_000;
+
 /// What was done with a letter. Instants are microseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -77,7 +80,10 @@ impl Marks {
 
     /// What was done with a letter.
     pub fn of(&self, message: &Message) -> Option<Mark> {
-        self.known.get(&(message.partition, message.offset)).copied()
+        let mark = self.known.get(&(message.partition, message.offset)).copied()?;
+        let (Mark::Replayed { at, .. } | Mark::Purged { at }) = mark;
+        // A mark that is older than the letter speaks of one in a topic that was made anew.
+        (at.saturating_add(SKEW) >= message.time).then_some(mark)
     }
 
     /// Makes sure that marks can be written.

@@ -69,8 +69,10 @@ impl Queue {
     pub fn letter(&self, message: Message, marks: &Marks) -> Letter {
         let origin = message.header(header::ORIGIN).unwrap_or_default();
         let topic = origin.rsplitn(3, '/').nth(2);
-        // One whose topic has another name by now belongs to the first.
-        let home = self.homes.iter().position(|home| topic == Some(home.topic.as_str())).unwrap_or(0);
+        // One that does not say where it comes from belongs to the first; one from elsewhere is another topology's, which has
+        // its dead letters here too, and is nobody's.
+        let home = self.homes.iter().position(|home| topic == Some(home.topic.as_str()));
+        let home = home.unwrap_or(if topic.is_none() { 0 } else { usize::MAX });
         Letter { mark: marks.of(&message), home, message }
     }
 

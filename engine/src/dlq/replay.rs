@@ -54,7 +54,7 @@ pub async fn replay(
                 break;
             }
             written += 1;
-            let (times, at) = (letter.lives() + before + 1, now());
+            let (times, at) = (letter.lives().saturating_add(before).saturating_add(1), now());
             records.push(record(&letter.message, &home.topic, times, at));
             notes.push(((letter.message.partition, letter.message.offset), Mark::Replayed { times, at }));
             letters.push((letter, times));

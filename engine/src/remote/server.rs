@@ -68,8 +68,13 @@ pub async fn serve(log: &Arc<dyn Log>, data: &Path) -> Result<Door> {
 fn place(path: &Path, card: &str) -> std::io::Result<()> {
     use std::io::Write as _;
     let new = path.with_extension("new");
+    // One that is there already may belong to others.
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&new)?;

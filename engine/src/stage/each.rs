@@ -13,7 +13,7 @@ use connectors::Category;
 use sonic_rs::{JsonContainerTrait, JsonValueTrait};
 
 use super::{Apply, Document, Failure, Verdict};
-use crate::expr::{Env, Expr};
+use crate::expr::{Env, Expr, Json};
 use crate::plan::Place;
 
 /// A built `each`.
@@ -32,7 +32,13 @@ impl Apply for Each {
             Err(e) => Verdict::Failed(Failure::new(Category::Permanent, e.to_string(), &self.name, &self.place)),
             Ok(list) => {
                 let elements = list.as_array().map(|a| a.iter()).into_iter().flatten().filter(|e| !e.is_null());
-                Verdict::Many(elements.map(|e| document.clone().bind(&self.name, e.clone())).collect())
+                let one = |(place, element): (u64, &Json)| {
+                    let mut one = document.clone().bind(&self.name, element.clone());
+                    // A list within a list: the outer place counts first.
+                    one.element = document.element.wrapping_mul(1 << 20).wrapping_add(place);
+                    one
+                };
+                Verdict::Many((1..).zip(elements).map(one).collect())
             }
         }
     }

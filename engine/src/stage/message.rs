@@ -101,7 +101,7 @@ impl Reader {
         let source = self.keep.source.then(|| (self.source.clone(), source_json(message, &meta)));
         let bindings = self.fields.read(&message.payload, source, self.keep.raw, env);
         let bindings = bindings.map_err(|unread| self.refuse(unread, message))?;
-        Ok(Document { meta, bindings, produced: true })
+        Ok(Document { meta, bindings, produced: true, element: 0 })
     }
 
     #[cold]

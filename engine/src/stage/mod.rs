@@ -63,6 +63,8 @@ pub struct Document {
     pub bindings: Bindings,
     /// Whether the stage it left last produced it, or let it pass with a null binding.
     pub produced: bool,
+    /// Its place among the documents that `each` made of the message: the later of two elements has the greater one.
+    pub element: u64,
 }
 
 impl Document {

@@ -1,8 +1,8 @@
 //! Removal of secrets from urls and from texts that hold urls.
 //!
 //! What goes: the value of every query parameter whose name is in [`SECRETS`], and the user's part of a url. The rest stays byte
-//! for byte. A text that begins as a url is one, to its end: its query is what stands between `?` and `#`, and a value ends at the
-//! next `&`, whatever it holds. In any other text (an error message, a JSON text) `name=value` is looked for wherever it stands,
+//! for byte. A text that begins as a url is one, to its end: its query is what stands between `?` and `#`, and a value there ends at
+//! the next `&`, whatever it holds. In any other text (an error message, a JSON text) `name=value` is looked for wherever it stands,
 //! and the word behind `bearer` goes too. A url that is percent-encoded as a parameter of another is looked into.
 
 use std::borrow::Cow;
@@ -61,7 +61,16 @@ fn in_url(text: &str) -> Option<Vec<(usize, usize)>> {
     let end = text.find('#').unwrap_or(text.len());
     let query = text.get(..end).and_then(|text| text.find('?')).unwrap_or(end);
     let mut found = Vec::new();
-    users(text.get(..query).unwrap_or_default(), &mut found);
+    users(text, &mut found);
+    // What begins as a url may go on as a sentence.
+    if let Some(blank) = text.find(char::is_whitespace).filter(|blank| *blank > 0) {
+        let mut inner = Vec::new();
+        bearers(text.get(blank..).unwrap_or_default(), &mut inner);
+        found.extend(inner.into_iter().map(|(start, end)| (blank + start, blank + end)));
+    }
+    let mut inner = Vec::new();
+    parameters(text.get(end..).unwrap_or_default(), &mut inner);
+    found.extend(inner.into_iter().map(|(start, to)| (end + start, end + to)));
     let mut at = query + 1;
     for pair in text.get(at..end).unwrap_or_default().split('&') {
         match pair.find('=') {
@@ -78,6 +87,7 @@ fn in_url(text: &str) -> Option<Vec<(usize, usize)>> {
         }
         at += pair.len() + 1;
     }
+    found.sort_unstable();
     Some(found)
 }
 
@@ -269,7 +279,10 @@ mod tests {
             ("https://h/a?b=1&c=2#sig", "https://h/a?b=1&c=2#sig"),
             // Of a url only the query has parameters, and a value is all up to the next one.
             ("https://h/key=9/bearer bond.pdf?sign=x&a=1", "https://h/key=9/bearer bond.pdf?sign=[REDACTED]&a=1"),
-            ("https://h/a.pdf?sig=a b\"c<d>&x=1#key=2", "https://h/a.pdf?sig=[REDACTED]&x=1#key=2"),
+            ("https://h/a.pdf?sig=a b\"c<d>&x=1#key=2", "https://h/a.pdf?sig=[REDACTED]&x=1#key=[REDACTED]"),
+            ("https://h/cb#access_token=S", "https://h/cb#access_token=[REDACTED]"),
+            ("https://h/?next=https://me:pw@i/x", "https://h/?next=https://[REDACTED]@i/x"),
+            ("https://h/x: answered 401 to Bearer S", "https://h/x: answered 401 to Bearer [REDACTED]"),
             (" https://h/a?b=1;sig=2", " https://h/a?b=1;sig=[REDACTED]"),
             ("https://h/f?sv=1&x=2&SIG=a%2Fb%3D&se=", "https://h/f?sv=[REDACTED]&x=2&SIG=[REDACTED]&se="),
             (

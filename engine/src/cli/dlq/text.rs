@@ -24,21 +24,41 @@ fn clean(text: &str) -> String {
 }
 
 /// Members of a payload whose values are secret whatever they hold.
-const SECRET: [&str; 8] = ["token", "access_token", "password", "pwd", "secret", "api_key", "apikey", "authorization"];
+const SECRET: [&str; 12] = [
+    "token",
+    "access_token",
+    "refresh_token",
+    "accesstoken",
+    "password",
+    "pwd",
+    "secret",
+    "client_secret",
+    "api_key",
+    "apikey",
+    "x-api-key",
+    "authorization",
+];
 
 /// A payload without its secrets. It may be no JSON, so the text is looked at.
 fn hidden(payload: &[u8]) -> String {
     let mut text = redact(&String::from_utf8_lossy(payload)).into_owned();
     for name in SECRET.map(|name| format!("\"{name}\"")) {
         let mut from = 0;
-        while let Some(found) = text.get(from..).and_then(|rest| rest.find(&name)) {
+        while let Some(found) = text.get(from..).and_then(|rest| rest.to_ascii_lowercase().find(&name)) {
             from += found + name.len();
             let rest = text.get(from..).unwrap_or_default();
             let Some(value) = rest.trim_start().strip_prefix(':').and_then(|v| v.trim_start().strip_prefix('"')) else {
                 continue;
             };
             let start = text.len() - value.len();
-            let length = value.find('"').unwrap_or(value.len());
+            // A quote behind a backslash is part of the value.
+            let mut escaped = false;
+            let end = value.bytes().position(|byte| {
+                let ends = byte == b'"' && !escaped;
+                escaped = byte == b'\\' && !escaped;
+                ends
+            });
+            let length = end.unwrap_or(value.len());
             text.replace_range(start..start + length, REDACTED);
             from = start + REDACTED.len();
         }

@@ -1,6 +1,7 @@
 //! Connections.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use connectors::Category;
 use indexmap::IndexMap;
@@ -161,7 +162,7 @@ impl<'a> Builder<'a> {
 fn spool_bounds(store: &Reader<'_>) -> SpoolBounds {
     let spool = store.object("spool", &SPOOL);
     let bytes = spool.opt_size("bytes").and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(u64::MAX);
-    SpoolBounds { bytes, age: spool.duration("age") }
+    SpoolBounds { bytes, age: spool.opt_duration("age").unwrap_or(Duration::MAX) }
 }
 
 /// What statuses mean where it differs from the default table.

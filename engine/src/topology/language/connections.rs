@@ -171,8 +171,12 @@ pub static SPOOL: Shape = Shape {
     about: "What a folder may hold where files wait between their download and their upload.",
     keys: &[
         Key::new("bytes", Kind::Size(1), "Bytes of all files; beyond, downloads fail as transient.").or("100GiB"),
-        Key::new("age", Kind::Duration(1), "Files that were written longer ago are deleted: nobody came for them.")
-            .or("30d"),
+        Key::new(
+            "age",
+            Kind::Duration(1),
+            "Files in the folder that were written longer ago are deleted: nobody came for them. Longer than messages wait; without it none is.",
+        )
+        .like("30d"),
     ],
     one_of: &[],
 };
