@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use redb::{Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase as _, ReadableTable as _, TableError};
+use redb::{Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase as _, TableError};
 
-use super::store::{Read, SPANS, TOPICS, blocking, failed, position, scan};
+use super::store::{Read, SPANS, TOPICS, blocking, failed, fill, position, scan};
 use crate::clock::Clock;
-use crate::local::{self, Catalogue, Fetch, Span, Write};
+use crate::local::{self, Catalogue, Fetch, Write};
 use crate::log::Message;
 use crate::{Error, Result};
 
@@ -85,26 +85,14 @@ fn repaired(path: &Path) -> Result<Database> {
 /// Fills the catalogue; the ids of topics.
 fn load(db: &Source, catalogue: &Catalogue) -> Result<BTreeMap<Arc<str>, u32>, redb::Error> {
     let read = db.read()?;
-    let mut ids = BTreeMap::new();
     let topics = match read.open_table(TOPICS) {
         Ok(topics) => topics,
         // Nobody has written to it yet.
-        Err(TableError::TableDoesNotExist(_)) => return Ok(ids),
+        Err(TableError::TableDoesNotExist(_)) => return Ok(BTreeMap::new()),
         Err(error) => return Err(error.into()),
     };
     let spans = read.open_table(SPANS)?;
-    for entry in topics.iter()? {
-        let (name, value) = entry?;
-        let (id, partitions) = value.value();
-        let mut all = Vec::new();
-        for partition in 0..partitions {
-            let (low, high) = spans.get((id, partition))?.map_or((0, 0), |span| span.value());
-            all.push(Span { low, high });
-        }
-        catalogue.add(name.value(), all);
-        ids.insert(Arc::from(name.value()), id);
-    }
-    Ok(ids)
+    Ok(fill(catalogue, &topics, &spans)?.into_iter().collect())
 }
 
 impl Store {

@@ -113,6 +113,27 @@ impl Store {
     }
 }
 
+/// Fills the catalogue from the tables; the ids of topics.
+pub(super) fn fill(
+    catalogue: &Catalogue,
+    topics: &impl ReadableTable<&'static str, (u32, i32)>,
+    spans: &impl ReadableTable<(u32, i32), (i64, i64)>,
+) -> Result<Vec<(Arc<str>, u32)>, redb::Error> {
+    let mut ids = Vec::new();
+    for entry in topics.iter()? {
+        let (name, value) = entry?;
+        let (id, partitions) = value.value();
+        let mut all = Vec::new();
+        for partition in 0..partitions {
+            let (low, high) = spans.get((id, partition))?.map_or((0, 0), |span| span.value());
+            all.push(Span { low, high });
+        }
+        catalogue.add(name.value(), all);
+        ids.push((Arc::from(name.value()), id));
+    }
+    Ok(ids)
+}
+
 /// Makes the tables and fills the catalogue from them.
 fn load(file: &File) -> Result<(), redb::Error> {
     let transaction = file.db.begin_write()?;
@@ -122,17 +143,7 @@ fn load(file: &File) -> Result<(), redb::Error> {
         let spans = transaction.open_table(SPANS)?;
         let topics = transaction.open_table(TOPICS)?;
         let mut ids = file.ids.write().unwrap_or_else(PoisonError::into_inner);
-        for entry in topics.iter()? {
-            let (name, value) = entry?;
-            let (id, partitions) = value.value();
-            let mut all = Vec::new();
-            for partition in 0..partitions {
-                let (low, high) = spans.get((id, partition))?.map_or((0, 0), |span| span.value());
-                all.push(Span { low, high });
-            }
-            file.catalogue.add(name.value(), all);
-            ids.insert(Arc::from(name.value()), id);
-        }
+        ids.extend(fill(&file.catalogue, &topics, &spans)?);
     }
     transaction.commit()?;
     Ok(())

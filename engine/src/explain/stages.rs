@@ -113,7 +113,7 @@ fn readers(flow: &Flow, index: usize) -> Vec<String> {
 pub(super) fn explain(plan: &Plan, flow: &Flow, index: usize, stage: &Stage) -> StageForm {
     let mut form = StageForm {
         name: stage.name.to_string(),
-        kind: kind(&stage.kind),
+        kind: stage.kind.name(),
         reads: input(flow, stage.input),
         when: stage.when.as_ref().map(|when| when.text().to_owned()),
         does: Vec::new(),
@@ -128,20 +128,6 @@ pub(super) fn explain(plan: &Plan, flow: &Flow, index: usize, stage: &Stage) -> 
         form.deadline = Some(span(flow.source.deadline));
     }
     form
-}
-
-fn kind(kind: &StageKind) -> &'static str {
-    match kind {
-        StageKind::Route { .. } => "route",
-        StageKind::Pick { .. } => "pick",
-        StageKind::Each { .. } => "each",
-        StageKind::Filter { .. } => "filter",
-        StageKind::Dedup { .. } => "dedup",
-        StageKind::Enrich(_) => "enrich",
-        StageKind::Download(_) => "download",
-        StageKind::Upload(_) => "upload",
-        StageKind::Aggregate { .. } => "aggregate",
-    }
 }
 
 fn describe(plan: &Plan, stage: &Stage, form: &mut StageForm) {

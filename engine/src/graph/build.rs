@@ -120,7 +120,7 @@ impl Drawing<'_> {
         let mut stages = Vec::new();
         for stage in &flow.stages {
             let role = if matches!(stage.kind, StageKind::Route { .. }) { Role::Route } else { Role::Stage };
-            let lines = vec![stage.name.to_string(), kind(&stage.kind).to_owned()];
+            let lines = vec![stage.name.to_string(), stage.kind.name().to_owned()];
             let node = self.node(at(&format!("stages.{}", stage.name)), role, lines, Some(cluster.clone()));
             let mut lines = condition(flow, stage.when.as_ref());
             lines.extend(self.carried(in_sight(flow, stage.input)));
@@ -308,19 +308,4 @@ fn condition(flow: &Flow, when: Option<&Expr>) -> Vec<String> {
     let text = text.join(" ");
     let short: String = text.chars().take(CONDITION).collect();
     vec![format!("if {short}{}", if short.len() < text.len() { "…" } else { "" })]
-}
-
-/// The key that says what a stage does.
-fn kind(kind: &StageKind) -> &'static str {
-    match kind {
-        StageKind::Route { .. } => "route",
-        StageKind::Pick { .. } => "pick",
-        StageKind::Each { .. } => "each",
-        StageKind::Filter { .. } => "filter",
-        StageKind::Dedup { .. } => "dedup",
-        StageKind::Enrich(_) => "enrich",
-        StageKind::Download(_) => "download",
-        StageKind::Upload(_) => "upload",
-        StageKind::Aggregate { .. } => "aggregate",
-    }
 }

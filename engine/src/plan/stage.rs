@@ -97,6 +97,23 @@ pub enum StageKind {
     },
 }
 
+impl StageKind {
+    /// The key that says in topologies what the stage does.
+    pub fn name(&self) -> &'static str {
+        match self {
+            StageKind::Route { .. } => "route",
+            StageKind::Pick { .. } => "pick",
+            StageKind::Each { .. } => "each",
+            StageKind::Filter { .. } => "filter",
+            StageKind::Dedup { .. } => "dedup",
+            StageKind::Enrich(_) => "enrich",
+            StageKind::Download(_) => "download",
+            StageKind::Upload(_) => "upload",
+            StageKind::Aggregate { .. } => "aggregate",
+        }
+    }
+}
+
 /// Where a dedup finds the keys it has seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DedupTable {

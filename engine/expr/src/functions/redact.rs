@@ -64,13 +64,9 @@ fn in_url(text: &str) -> Option<Vec<(usize, usize)>> {
     users(text, &mut found);
     // What begins as a url may go on as a sentence.
     if let Some(blank) = text.find(char::is_whitespace).filter(|blank| *blank > 0) {
-        let mut inner = Vec::new();
-        bearers(text.get(blank..).unwrap_or_default(), &mut inner);
-        found.extend(inner.into_iter().map(|(start, end)| (blank + start, blank + end)));
+        behind(blank, text.get(blank..), bearers, &mut found);
     }
-    let mut inner = Vec::new();
-    parameters(text.get(end..).unwrap_or_default(), &mut inner);
-    found.extend(inner.into_iter().map(|(start, to)| (end + start, end + to)));
+    behind(end, text.get(end..), parameters, &mut found);
     let mut at = query + 1;
     for pair in text.get(at..end).unwrap_or_default().split('&') {
         match pair.find('=') {
@@ -79,16 +75,22 @@ fn in_url(text: &str) -> Option<Vec<(usize, usize)>> {
                     found.push((at + equals + 1, at + pair.len()));
                 }
             }
-            _ => {
-                let mut inner = Vec::new();
-                parameters(pair, &mut inner);
-                found.extend(inner.into_iter().map(|(start, end)| (at + start, at + end)));
-            }
+            _ => behind(at, Some(pair), parameters, &mut found),
         }
         at += pair.len() + 1;
     }
     found.sort_unstable();
     Some(found)
+}
+
+/// Adds what `look` finds in a part that begins at `start`.
+fn behind(start: usize, part: Option<&str>, look: fn(&str, &mut Vec<(usize, usize)>), found: &mut Vec<(usize, usize)>) {
+    let known = found.len();
+    look(part.unwrap_or_default(), found);
+    for (from, to) in found.iter_mut().skip(known) {
+        *from += start;
+        *to += start;
+    }
 }
 
 /// Where the secrets are that `text` shows at first sight, and whether the user's part of a url is among them.
