@@ -116,7 +116,8 @@ impl log::Source for Source {
             self.add(found);
             let now = Instant::now();
             if !messages.is_empty() || !self.assigned.is_empty() || now >= deadline {
-                return Ok(Polled { messages, assigned: std::mem::take(&mut self.assigned), revoked: Vec::new() });
+                let assigned = std::mem::take(&mut self.assigned);
+                return Ok(Polled { messages, assigned, ..Polled::default() });
             }
             tokio::time::sleep_until(deadline.min(now + LOOK)).await;
         }

@@ -44,7 +44,7 @@ struct Lane {
 
 impl<S: Store> Source<S> {
     pub(super) fn join(inner: Arc<Inner<S>>, subscription: Subscription) -> Self {
-        let Subscription { group, topics, delayed, gate } = subscription;
+        let Subscription { group, topics, delayed, gate, .. } = subscription;
         let all = topics.into_iter().chain(delayed.iter().cloned()).collect();
         let member = lock(&inner).join(&group, all);
         inner.store.catalogue().signal();
@@ -182,7 +182,7 @@ impl<S: Store> log::Source for Source<S> {
             };
             if !(messages.is_empty() && self.assigned.is_empty() && self.revoked.is_empty()) {
                 let (assigned, revoked) = (std::mem::take(&mut self.assigned), std::mem::take(&mut self.revoked));
-                return Ok(Polled { messages, assigned, revoked });
+                return Ok(Polled { messages, assigned, revoked, leaving: Vec::new() });
             }
             let now = Instant::now();
             if now >= deadline {

@@ -65,7 +65,13 @@ mod tests {
     }
 
     fn subscription() -> Subscription {
-        Subscription { group: "g".into(), topics: vec!["orders".into()], delayed: vec![], gate: Arc::new(|_| true) }
+        Subscription {
+            group: "g".into(),
+            topics: vec!["orders".into()],
+            delayed: vec![],
+            gate: Arc::new(|_| true),
+            transactions: None,
+        }
     }
 
     #[tokio::test]
