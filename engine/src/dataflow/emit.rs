@@ -24,7 +24,7 @@ use super::observe::Observer;
 use super::operators::Surroundings;
 use super::patch::{Patch, Patcher};
 use super::visit::How;
-use super::wire::{Key, Note};
+use super::wire::{Key, Note, Outgoing};
 use super::{Builder, Stream, form};
 use crate::expr::{Env, cell_to_json, coerce};
 use crate::plan::{Rows, Send};
@@ -164,7 +164,7 @@ impl Blocks {
     }
 
     /// The same for a send block.
-    fn send(&self, block: &SendBlock, document: &Document, env: &Env) -> Result<Option<Record>, Failure> {
+    fn send(&self, block: &SendBlock, document: &Document, env: &Env) -> Result<Option<Outgoing>, Failure> {
         let fired = block.fire(document, env);
         if let Some(observer) = &self.observer {
             let how = match &fired {
@@ -174,7 +174,7 @@ impl Blocks {
             };
             observer.visited(&document.meta, &block.block.name, how);
         }
-        fired
+        Ok(fired?.map(|record| Outgoing::new(record, &document.meta)))
     }
 }
 
@@ -300,7 +300,7 @@ impl SendBlock {
 }
 
 /// What an emit operator puts out: a stream for each table, records, notes.
-pub(crate) type Emitted<'s> = (Vec<Stream<'s, Update>>, Stream<'s, Record>, Stream<'s, Note>);
+pub(crate) type Emitted<'s> = (Vec<Stream<'s, Update>>, Stream<'s, Outgoing>, Stream<'s, Note>);
 
 /// Fires the blocks that read documents; only those that the stage above produced, if so asked.
 pub(crate) fn emit<'s>(
@@ -357,7 +357,7 @@ struct Out {
     updates: Vec<Vec<Update>>,
     /// The same for tables that insert.
     building: Vec<Option<Building>>,
-    records: Vec<Record>,
+    records: Vec<Outgoing>,
     notes: Vec<Note>,
 }
 
@@ -380,7 +380,7 @@ fn build<'s, D: Clone + 'static>(
     }
     let (records, records_stream) = builder.new_output();
     let (notes, notes_stream) = builder.new_output();
-    let mut records = OutputBuilder::<_, Builder<Record>>::from(records);
+    let mut records = OutputBuilder::<_, Builder<Outgoing>>::from(records);
     let mut notes = OutputBuilder::<_, Builder<Note>>::from(notes);
     builder.build(move |_| {
         let mut out = Out { updates: vec![Vec::new(); tables], building, records: Vec::new(), notes: Vec::new() };

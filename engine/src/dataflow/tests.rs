@@ -79,6 +79,16 @@ impl Table for Gated {
     }
 }
 
+fn subscription() -> Subscription {
+    Subscription {
+        group: "g".into(),
+        topics: vec!["orders".into()],
+        delayed: vec![],
+        gate: Arc::new(|_| true),
+        transactions: Some("shop.orders.0".into()),
+    }
+}
+
 /// A flow that runs, and what it reads and writes.
 struct Shop {
     log: memory::Log,
@@ -90,24 +100,25 @@ struct Shop {
 impl Shop {
     /// Starts the flow with three orders of two customers, and one message that is dead, on its topic.
     async fn open() -> Self {
+        let payloads = [r#"{"id":1,"customer":7}"#, r#"{"id":2,"customer":8}"#, r#"{"id":3,"customer":7}"#, "{}"];
+        Self::with("at_least_once", 1, &payloads).await
+    }
+
+    /// Starts the flow with `payloads` on its topic, one after the other in each of `partitions`.
+    async fn with(delivery: &str, partitions: i32, payloads: &[&str]) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(1.0));
-        let plan = load_str("shop.yaml", TOPOLOGY, &Environment::default(), "data").unwrap().plan;
+        let topology = TOPOLOGY.replace("    source:", &format!("    delivery: {delivery}\n    source:"));
+        let plan = load_str("shop.yaml", &topology, &Environment::default(), "data").unwrap().plan;
         let flow = plan.flows[0].clone();
         let log = memory::Log::new(clock.clone());
-        let topics = ["orders", "dead"].map(|name| TopicSpec { name: name.into(), partitions: 1 });
+        let topics = [("orders", partitions), ("dead", 1)];
+        let topics = topics.map(|(name, partitions)| TopicSpec { name: name.into(), partitions });
         log.create(&topics).await.unwrap();
-        let payloads = [r#"{"id":1,"customer":7}"#, r#"{"id":2,"customer":8}"#, r#"{"id":3,"customer":7}"#, "{}"];
         let record =
             |text: &str| Record { topic: "orders".into(), key: None, payload: text.to_owned().into(), headers: vec![] };
         let producer = log.producer().await.unwrap();
         producer.send(payloads.iter().map(|text| record(text)).collect()).await.unwrap();
-        let subscription = Subscription {
-            group: "g".into(),
-            topics: vec!["orders".into()],
-            delayed: vec![],
-            gate: Arc::new(|_| true),
-        };
-        let source = log.subscribe(subscription).await.unwrap();
+        let source = log.subscribe(subscription()).await.unwrap();
         let order = Arc::new(Mutex::new(Vec::new()));
         let tables: Vec<Arc<Gated>> = ["orders", "customers"]
             .into_iter()
@@ -124,6 +135,7 @@ impl Shop {
         };
         let connected = Connected {
             source,
+            claim: None,
             producer: Some(producer),
             tables: tables.iter().map(|t| (t.name.to_owned(), open(t))).collect(),
             topics: IndexMap::new(),
@@ -201,4 +213,49 @@ async fn a_table_that_refuses_for_good_ends_the_flow_and_moves_no_offset() {
     shop.running.control.stop();
     shop.running.join().await.unwrap();
     assert_eq!(log.position("g", "orders").await.unwrap(), Default::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_are_written_with_the_position_behind_their_messages() {
+    let shop = Shop::with("exactly_once", 1, &[r#"{"id":1,"customer":7}"#, "{}"]).await;
+    shop.until(async || shop.running.stats.settled() == 2).await;
+    // Every message has its outcome, and one of two tables has committed: nothing is written yet, and it is kept in the budget.
+    shop.tables[1].permits.add_permits(100);
+    shop.until(async || !shop.order.lock().unwrap().is_empty()).await;
+    assert_eq!((shop.dead_letters().await, shop.position().await), (0, None));
+    assert!(shop.running.control.in_flight() > 0);
+    shop.tables[0].permits.add_permits(100);
+    shop.until(async || shop.position().await == Some(2)).await;
+    assert_eq!(shop.dead_letters().await, 1);
+    shop.until(async || shop.running.control.in_flight() == 0).await;
+    assert_eq!(shop.running.stats.sent.load(std::sync::atomic::Ordering::SeqCst), 1);
+    shop.running.control.stop();
+    shop.running.join().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_lost_partition_caused_is_written_by_its_next_reader_only() {
+    // Each partition has one message that is dead: its letter waits for the tables, which wait for a permit.
+    let order = r#"{"id":1,"customer":7}"#;
+    let shop = Shop::with("exactly_once", 2, &[order, order, "{}", "{}"]).await;
+    shop.until(async || shop.running.stats.settled() == 4).await;
+    let mut other = shop.log.subscribe(subscription()).await.unwrap();
+    let mut read = Vec::new();
+    while read.len() < 2 {
+        let polled = other.poll(10, 1 << 20, Duration::from_millis(50)).await.unwrap();
+        read.extend(polled.messages);
+    }
+    shop.until(async || shop.running.control.assigned() == 1).await;
+    shop.tables.iter().for_each(|table| table.permits.add_permits(100));
+    let position = async || shop.log.position("g", "orders").await.unwrap();
+    shop.until(async || !position().await.is_empty()).await;
+    let lost = read[0].partition;
+    assert_eq!(position().await, [(1 - lost, 2)].into(), "nobody has committed the other");
+    assert_eq!(shop.dead_letters().await, 1);
+    drop(other);
+    // It comes back, and is read again from its start.
+    shop.until(async || position().await.len() == 2).await;
+    assert_eq!(shop.dead_letters().await, 2);
+    shop.running.control.stop();
+    shop.running.join().await.unwrap();
 }

@@ -123,6 +123,14 @@ impl Source for Feed {
     async fn committed(&mut self) -> Result<Position> {
         Ok(Position::new())
     }
+
+    fn is_transactional(&self) -> bool {
+        true
+    }
+
+    async fn commit_with_records(&mut self, _: Vec<Record>, _: &Position) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// A table that is read as it is; rows are checked, and let go.
