@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use connectors::Category;
-use connectors::log::Record;
+use connectors::log::{Partition, Record};
 use connectors::table::{Cell, Mode, Row, TableSpec};
 use serde::{Deserialize, Serialize};
 use sonic_rs::{JsonValueTrait, Object};
@@ -34,8 +34,8 @@ use crate::stage::{Document, Failure};
 /// What goes to a table: what is said of one key, or whole rows as columns for a table that only inserts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Update {
-    /// For a table that merges.
-    Patch(Key, Patch),
+    /// For a table that merges, and the partition that its message was read from.
+    Patch(Key, Patch, Partition),
     /// For a table that inserts.
     Chunk(Chunk),
 }
@@ -52,7 +52,7 @@ impl Update {
     /// About how much memory it holds.
     pub fn size(&self) -> usize {
         match self {
-            Update::Patch(_, patch) => patch.size(),
+            Update::Patch(_, patch, _) => patch.size(),
             Update::Chunk(chunk) => chunk.size(),
         }
     }
@@ -60,7 +60,7 @@ impl Update {
     /// Its rows, as a sink gets them.
     fn each(&self) -> Vec<Row> {
         match self {
-            Update::Patch(_, patch) => vec![patch.clone().row()],
+            Update::Patch(_, patch, _) => vec![patch.clone().row()],
             Update::Chunk(chunk) => chunk.each(),
         }
     }
@@ -210,7 +210,7 @@ impl RowBlock {
                         _ => None,
                     };
                     if let Some(updates) = out.updates.get_mut(self.output) {
-                        updates.push(Update::Patch(key, patch));
+                        updates.push(Update::Patch(key, patch, document.meta.partition()));
                     }
                     text
                 }

@@ -169,6 +169,14 @@ impl Epochs {
         })
     }
 
+    /// Partitions that were lost since the batch of an open epoch was read.
+    pub fn lost_since(&self, epoch: Epoch) -> Vec<Partition> {
+        self.with(|inner| {
+            let Some(batch) = inner.open.get(&epoch).map(|entry| entry.batch) else { return Vec::new() };
+            inner.since.iter().filter(|(_, since)| batch < **since).map(|(partition, _)| partition.clone()).collect()
+        })
+    }
+
     /// How many epochs are open.
     pub fn open(&self) -> usize {
         self.with(|inner| inner.open.len())
@@ -260,7 +268,9 @@ mod tests {
         epochs.enter(2, 2, Position::from([(partition(1), 9)]), 1);
         assert_eq!(epochs.give(1, &mut vec![output(1, "late")]), Some(0));
         assert_eq!(epochs.give(2, &mut vec![output(1, "later")]), Some(0));
+        assert_eq!((epochs.lost_since(1), epochs.lost_since(2)), (vec![partition(1)], vec![partition(1)]));
         epochs.enter(3, 3, Position::from([(partition(1), 6)]), 1);
+        assert!(epochs.lost_since(3).is_empty());
         epochs.give(3, &mut vec![output(1, "again")]);
         epochs.retire_before(4);
         let due = epochs.take_pending();

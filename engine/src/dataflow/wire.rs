@@ -60,7 +60,7 @@ pub struct Outgoing {
 impl Outgoing {
     /// `record`, which the message that `meta` speaks of caused.
     pub fn new(record: Record, meta: &Meta) -> Self {
-        Outgoing { record, from: (meta.here.topic.clone(), meta.here.partition) }
+        Outgoing { record, from: meta.partition() }
     }
 
     /// About how much memory it holds.

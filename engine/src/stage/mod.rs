@@ -54,6 +54,13 @@ pub struct Meta {
     pub entered: Micros,
 }
 
+impl Meta {
+    /// The partition that it was read from this time.
+    pub fn partition(&self) -> Partition {
+        (self.here.topic.clone(), self.here.partition)
+    }
+}
+
 /// A record on the trunk: a message with what the stages above have bound.
 #[derive(Clone, Debug)]
 pub struct Document {

@@ -5,6 +5,8 @@
 
 mod broker;
 mod dlq;
+mod exact;
+mod group;
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -165,7 +167,7 @@ async fn a_dry_run_on_a_real_broker_leaves_it_as_it_is() {
     assert_eq!(state().await, before);
 }
 
-/// What every log promises, plain and with transactions; the latter with a password.
+/// What every log promises, plainly and with a password.
 #[tokio::test(flavor = "multi_thread")]
 async fn kafka_conforms_on_a_real_broker() {
     if !needs::met("the conformance suite on a real Kafka broker", Broker::possible()) {
@@ -173,8 +175,7 @@ async fn kafka_conforms_on_a_real_broker() {
     }
     let broker = Broker::start(2);
     let plain = log(&broker.address(), |_| {}).await;
-    let transactional = log(&broker.guarded(), |options| {
-        options.transactional_id = Some("conformance".to_owned());
+    let guarded = log(&broker.guarded(), |options| {
         options.security = Security {
             protocol: Some("SASL_PLAINTEXT".to_owned()),
             mechanism: Some("PLAIN".to_owned()),
@@ -185,7 +186,7 @@ async fn kafka_conforms_on_a_real_broker() {
     })
     .await;
     // Side by side: most of the time is waiting for groups to balance.
-    let suites = [("plain", plain), ("transactional", transactional)]
+    let suites = [("plain", plain), ("guarded", guarded)]
         .map(|(name, log)| tokio::spawn(conformance::log::all(log, name)));
     for suite in suites {
         suite.await.unwrap();
