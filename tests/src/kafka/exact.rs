@@ -9,6 +9,7 @@ use connectors::log::{Log as _, Position, Record, Source, Subscription, TopicSpe
 
 use super::broker::Broker;
 use super::log;
+use super::proxy::{Lost, Proxy};
 use crate::exact::crash::judged;
 use crate::exact::{IN, Lot, Relay, killed_and_finished, messages};
 use crate::needs;
@@ -76,6 +77,50 @@ async fn who_takes_over_a_name_shuts_out_its_last_owner() {
     let out = Topics::on(log.clone()).all("out").await;
     assert_eq!(out.iter().map(|message| &message.payload[..]).collect::<Vec<_>>(), [b"second"]);
     assert!(log.position("a.group", "a").await.unwrap().is_empty());
+}
+
+/// The answer to a transaction is lost, or the request that commits it: in either case nobody who asks knows, and the same is
+/// brought again. It is written once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_of_which_nobody_knows_is_written_once() {
+    if !needs::met("lost answers of a real Kafka broker", Broker::possible()) {
+        return;
+    }
+    let (proxy, listener) = Proxy::listen().await;
+    let broker = Broker::behind(9, proxy.address.port());
+    proxy.serve(listener, broker.address());
+    let log = log(&proxy.address.to_string(), |options| {
+        // So soon it is given up to commit what cannot be committed.
+        options.transaction_timeout = Duration::from_secs(6);
+        options.request_timeout = Duration::from_secs(6);
+    })
+    .await;
+    let spec = |name: &str| TopicSpec { name: name.to_owned(), partitions: 1 };
+    log.create(&[spec("in"), spec("out")]).await.unwrap();
+    let producer = log.producer().await.unwrap();
+    let mut source = log.subscribe(subscription("in", "relay.0")).await.unwrap();
+    let topics = Topics::on(log.clone());
+    let mut expected: Vec<Vec<u8>> = Vec::new();
+    for (lost, payload) in [(Lost::Answer, "answer"), (Lost::Request, "request")] {
+        producer.send(vec![record("in", "1")]).await.unwrap();
+        let position = one_message(&mut *source).await;
+        proxy.lose(lost);
+        let before = proxy.losses();
+        let unknown = source.commit_with_records(vec![record("out", payload)], &position).await.unwrap_err();
+        assert!(unknown.category.is_retryable() && proxy.losses() > before, "{unknown}");
+        proxy.lose(Lost::Nothing);
+        // It may need more than one try: connections come back one by one.
+        let mut tries = 0;
+        while let Err(error) = source.commit_with_records(vec![record("out", payload)], &position).await {
+            tries += 1;
+            assert!(error.category.is_retryable() && tries < 10, "{error}");
+        }
+        expected.push(payload.as_bytes().to_vec());
+        let out: Vec<Vec<u8>> = topics.all("out").await.iter().map(|message| message.payload.to_vec()).collect();
+        assert_eq!(out, expected, "{lost:?}");
+        let committed = log.position("in.group", "in").await.unwrap();
+        assert_eq!(committed, [(0, position[&("in".into(), 0)])].into());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,10 +3,11 @@
 //!
 //! `tests/kafka.sh` brings the brokers; java and, for the first time, maven are needed. See [`crate::needs`].
 
-mod broker;
+pub mod broker;
 mod dlq;
 mod exact;
 mod group;
+mod proxy;
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -39,7 +40,7 @@ fn simulate(data: &Path, seed: u64, brokers: &str) -> Engine {
         .env("KAFKA_HEARTBEAT_INTERVAL_MS", 500)
 }
 
-async fn log(brokers: &str, change: impl FnOnce(&mut Options)) -> Arc<Log> {
+pub async fn log(brokers: &str, change: impl FnOnce(&mut Options)) -> Arc<Log> {
     let mut options = Options::new(brokers);
     // Members learn of a rebalance by their heartbeats.
     options.heartbeat = Duration::from_millis(300);

@@ -221,8 +221,8 @@ fn async_code_does_not_block() {
 
 #[test]
 fn nothing_is_left_for_later() {
-    // A measurement is run by hand, and tests nothing.
-    let allowed = ["connectors/src/delta/tests/measure.rs"];
+    // A measurement is run by hand, and tests nothing; a night's work is run at night.
+    let allowed = ["connectors/src/delta/tests/measure.rs", "tests/src/exact/crash.rs"];
     let mut problems = Vec::new();
     for file in files(&["engine", "connectors", "tests", "benches"], &[".rs"]) {
         let code = super::source::code(&file.text);
