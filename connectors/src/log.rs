@@ -105,7 +105,8 @@ pub struct Polled {
 #[async_trait]
 pub trait Source: Send {
     /// Waits up to `wait` for messages and returns what there is: at most about `max_messages` and `max_bytes`, but at
-    /// least one message when one is there. An empty answer is not the end. Cancelling the call loses nothing.
+    /// least one message when one is there. With `max_messages` 0 there are none, and it only tells what becomes of partitions.
+    /// An empty answer is not the end. Cancelling the call loses nothing.
     async fn poll(&mut self, max_messages: usize, max_bytes: usize, wait: Duration) -> Result<Polled>;
 
     /// Makes `position` the place to resume from. Partitions that are not named keep theirs. Durable when it returns.

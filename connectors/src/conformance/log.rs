@@ -311,6 +311,12 @@ async fn limits(log: Arc<dyn Log>, name: String) {
     let big = "x".repeat(10_000);
     send(&*log, (0..20).map(|_| record(&name, None, &big)).collect()).await;
     let mut source = join(&*log, plain(&name, &[&name])).await;
+    let mut seen = Seen::default();
+    while seen.owned.is_empty() {
+        seen.add(source.poll(0, 1 << 20, WAIT).await.expect("polling works"));
+    }
+    seen.add(source.poll(0, 1 << 20, WAIT).await.expect("polling works"));
+    assert!(seen.messages.is_empty(), "none were asked for");
     let mut total = 0;
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while total < 20 {

@@ -223,9 +223,7 @@ impl Shared {
 
     /// Whoever polls is done with `partitions`.
     pub(super) fn release(&self, partitions: &[Partition]) {
-        let mut state = self.state();
-        partitions.iter().for_each(|partition| drop(state.leaving.remove(partition)));
-        drop(state);
+        self.state().leaving.retain(|partition| !partitions.contains(partition));
         self.released.notify_all();
     }
 

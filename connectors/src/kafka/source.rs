@@ -63,7 +63,7 @@ impl Source {
 impl log::Source for Source {
     async fn poll(&mut self, max_messages: usize, max_bytes: usize, wait: Duration) -> Result<Polled> {
         let shared = self.member()?.shared.clone();
-        let max_messages = max_messages.clamp(1, self.options.max_poll_records.max(1));
+        let max_messages = max_messages.min(self.options.max_poll_records.max(1));
         let deadline = Instant::now() + wait;
         loop {
             // Enabled before looking: what comes between the look and the wait is not missed.

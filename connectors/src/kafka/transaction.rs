@@ -92,8 +92,7 @@ impl Transactions {
 
     /// Partitions that are not ours any more: whatever became of a transaction, it is no more ours to find out.
     pub(super) fn forget(&self, partitions: &[Partition]) {
-        let mut state = self.state();
-        partitions.iter().for_each(|partition| drop(state.doubt.remove(partition)));
+        self.state().doubt.retain(|partition, _| !partitions.contains(partition));
     }
 
     /// Does all of it or nothing. `committed` asks for the group's positions on the partitions that it is given. Blocks.

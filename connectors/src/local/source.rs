@@ -172,11 +172,11 @@ impl<S: Store> log::Source for Source<S> {
             let mut changed = pin!(inner.store.catalogue().changed());
             changed.as_mut().enable();
             self.rebalance().await?;
-            let fetches = self.fetches(max_messages.max(1));
+            let fetches = if max_messages == 0 { Vec::new() } else { self.fetches(max_messages) };
             let messages = match fetches.is_empty() {
                 true => Vec::new(),
                 false => {
-                    let read = inner.store.scan(fetches, max_messages.max(1), max_bytes).await?;
+                    let read = inner.store.scan(fetches, max_messages, max_bytes).await?;
                     self.deliver(read)
                 }
             };

@@ -1,7 +1,7 @@
 //! The source's half outside the dataflow: one task that owns the connector, polls it while there is room, and commits
 //! what the committer says.
 //!
-//! It stops polling when the bytes in flight exceed the flow's budget. A connector serves its group by itself meanwhile: a
+//! It reads no more when the bytes in flight exceed the flow's budget. A connector serves its group by itself meanwhile: a
 //! member that falls silent would be thrown out of it.
 //!
 //! A partition that is about to go is finished first: sinks are hurried, and it is let go when all that was read of it is
@@ -106,7 +106,8 @@ pub async fn run(poller: Poller) {
             () = committer.rested(), if committer.is_trying() => committer.commit(&mut *source, &mut refusal).await,
             () = control.wait_stopped(), if reading => {}
             () = control.wait_room(), if reading && !control.has_room() => {}
-            polled = source.poll(BATCH, BATCH_BYTES, WAIT), if reading && control.has_room() => match polled {
+            // Without room it only hears of partitions: what waits for room may belong to one that is lost.
+            polled = source.poll(if control.has_room() { BATCH } else { 0 }, BATCH_BYTES, WAIT), if reading => match polled {
                 Ok(polled) => {
                     // Nothing to read is no answer yet.
                     if !(polled.messages.is_empty() && polled.assigned.is_empty()) || refusal.is_old(clock.now()) {

@@ -102,7 +102,11 @@ pub(super) struct Feed {
 
 #[async_trait]
 impl Source for Feed {
-    async fn poll(&mut self, _: usize, _: usize, wait: Duration) -> Result<Polled> {
+    async fn poll(&mut self, max_messages: usize, _: usize, wait: Duration) -> Result<Polled> {
+        if max_messages == 0 {
+            tokio::time::sleep(wait).await;
+            return Ok(Polled::default());
+        }
         let message = tokio::time::timeout(wait, self.messages.recv()).await;
         let messages = match message {
             Ok(Some(message)) => vec![message],
