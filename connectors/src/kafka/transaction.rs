@@ -21,9 +21,6 @@ use super::{Options, error};
 use crate::log::{Partition, Position, Record};
 use crate::{Category, Error, Result};
 
-/// What a topology may set by itself.
-const TIMEOUT: &str = "transaction.timeout.ms";
-
 /// A transactional producer.
 pub(super) struct Transactions {
     options: Options,
@@ -72,22 +69,26 @@ impl Transactions {
     }
 
     fn create(&self) -> Result<ThreadedProducer<Context>> {
+        let timeout = self.timeout();
+        let ms = |duration: Duration| duration.as_millis().to_string();
         let mut config = self.options.producer();
-        let timeout = self.options.transaction_timeout.as_millis().to_string();
         config.set("transactional.id", &self.name);
-        if config.get(TIMEOUT).is_none() {
-            config.set(TIMEOUT, &timeout);
-            // A record may not outlive its transaction, and a request not outlast it.
-            config.set("delivery.timeout.ms", &timeout);
-            let request = self.options.request_timeout.min(self.options.transaction_timeout);
-            config.set("socket.timeout.ms", request.as_millis().to_string());
-        }
+        config.set("transaction.timeout.ms", ms(timeout));
+        // A record may not outlive its transaction, and a request not outlast it.
+        config.set("delivery.timeout.ms", ms(timeout));
+        config.set("socket.timeout.ms", ms(self.options.request_timeout.min(timeout)));
         let what = format!("starting transactions as {}", self.name);
         let failed = |error: KafkaError| Error { category: category(&error), ..error::of(&what, &error) };
         let client: ThreadedProducer<Context> =
             config.create_with_context(Context { health: self.health.clone() }).map_err(failed)?;
         client.init_transactions(self.options.request_timeout).map_err(failed)?;
         Ok(client)
+    }
+
+    /// How long a transaction may be open: what the connection's producer says, else the default.
+    fn timeout(&self) -> Duration {
+        let said = self.options.producer.get("transaction.timeout.ms").and_then(|ms| ms.parse().ok());
+        said.map_or(self.options.transaction_timeout, Duration::from_millis)
     }
 
     /// Partitions that are not ours any more: whatever became of a transaction, it is no more ours to find out.
@@ -119,7 +120,7 @@ impl Transactions {
             Some(producer) => producer,
             None => self.create()?,
         };
-        let timeout = self.options.transaction_timeout / 2;
+        let timeout = self.timeout() / 2;
         let Err(Failure { error, asked, stuck }) = run(&producer, records, position, group, timeout) else {
             state.client = Some(producer);
             return Ok(());
