@@ -134,12 +134,16 @@ fn every_invariant_is_held_by_tests_that_exist() {
     }
     // The promises of delivery name theirs among words.
     let promises = read("docs/delivery.md");
-    let promises: Vec<&str> = promises.lines().filter(|line| line.matches('|').count() == 5 && line.contains("`")).collect();
+    let promises: Vec<&str> =
+        promises.lines().filter(|line| line.matches('|').count() == 5 && line.contains("`")).collect();
     assert_eq!(promises.len(), 12);
     for row in promises {
         let tests = row.trim_matches('|').split('|').nth(3).unwrap();
         for name in tests.split('`').skip(1).step_by(2).filter(|name| name.contains('_')) {
-            assert!(code.contains(&format!("fn {name}(")) || code.contains(&format!("\"{name}\"")), "no test {name}: {row}");
+            assert!(
+                code.contains(&format!("fn {name}(")) || code.contains(&format!("\"{name}\"")),
+                "no test {name}: {row}"
+            );
         }
     }
     let text = read("ARCHITECTURE.md");

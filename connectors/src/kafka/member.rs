@@ -243,7 +243,11 @@ impl Shared {
             if left.is_zero() {
                 let group = &self.group;
                 let count = state.leaving.len();
-                tracing::warn!(group, count, "partitions are given up with messages of them in flight: these are read again");
+                tracing::warn!(
+                    group,
+                    count,
+                    "partitions are given up with messages of them in flight: these are read again"
+                );
                 break;
             }
             state = self.released.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;

@@ -21,8 +21,8 @@ use tokio::sync::mpsc;
 use tracing::Instrument;
 
 use super::control::{Control, Stats};
-use super::source::Wake;
 use super::epochs::Epochs;
+use super::source::Wake;
 use super::wire::Outgoing;
 use super::{Builder, Capability, Stream};
 

@@ -195,16 +195,13 @@ impl Outside {
     }
 
     /// Where messages of `flow` come from, and which instance of it this is, if that matters.
-    async fn source(
-        &self,
-        plan: &Plan,
-        flow: &Flow,
-    ) -> Result<(Box<dyn connectors::log::Source>, Option<Instance>)> {
+    async fn source(&self, plan: &Plan, flow: &Flow) -> Result<(Box<dyn connectors::log::Source>, Option<Instance>)> {
         let (connection, topic, group) = match &flow.source.kind {
             SourceKind::Topic { connection, topic, group } => (connection, topic, group),
             SourceKind::File { path } => return Ok((self.systems.lines(self.file_options(flow, path)).await?, None)),
         };
-        let brokers = matches!(plan.connections.get(connection), Some(Connection::Kafka(kafka)) if kafka.brokers.is_some());
+        let brokers =
+            matches!(plan.connections.get(connection), Some(Connection::Kafka(kafka)) if kafka.brokers.is_some());
         let instance = match flow.exactly_once && brokers {
             true => self.systems.instance(&self.topology, &flow.name).await?,
             false => None,

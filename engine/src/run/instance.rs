@@ -44,7 +44,8 @@ fn claim(folder: &Path, of: &str) -> Result<Instance, IoError> {
     std::fs::create_dir_all(folder)?;
     let place = place(folder)?;
     for number in 0..MOST {
-        let lock = File::options().create(true).truncate(false).write(true).open(folder.join(format!("{of}.{number}")))?;
+        let lock =
+            File::options().create(true).truncate(false).write(true).open(folder.join(format!("{of}.{number}")))?;
         match lock.try_lock() {
             Ok(()) => return Ok(Instance { name: format!("{of}.{place}.{number}"), _lock: lock }),
             Err(TryLockError::WouldBlock) => {}

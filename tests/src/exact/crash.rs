@@ -28,7 +28,8 @@ const TASK: [&str; 4] = ["RELAY_TOPOLOGY", "RELAY_DATA", "RELAY_POINT", "RELAY_C
 async fn child() {
     let Ok(task) = TASK.iter().map(std::env::var).collect::<Result<Vec<_>, _>>() else { return };
     let [topology, data, point, count] = &task[..] else { unreachable!("four names") };
-    let plan = load(topology.as_ref(), &Environment::from_process(), data.as_ref()).map_err(|e| e.render()).unwrap().plan;
+    let plan =
+        load(topology.as_ref(), &Environment::from_process(), data.as_ref()).map_err(|e| e.render()).unwrap().plan;
     let options = Options {
         data: PathBuf::from(data),
         workers: 1,
@@ -56,7 +57,8 @@ async fn child() {
 /// Runs `relay` up to the point; whether it came to it. If not, it ended well.
 fn ended_at(relay: &Relay, point: &str, count: u64) -> bool {
     let data = relay.data();
-    let task = [relay.topology().display().to_string(), data.display().to_string(), point.to_owned(), count.to_string()];
+    let task =
+        [relay.topology().display().to_string(), data.display().to_string(), point.to_owned(), count.to_string()];
     let ended = Command::new(std::env::current_exe().unwrap())
         .args(["exact::crash::child", "--exact", "--ignored", "--nocapture"])
         .env_clear()

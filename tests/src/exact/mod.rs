@@ -124,7 +124,8 @@ impl Relay {
         if self.doubles {
             copies.values_mut().chain(dead.values_mut()).for_each(|count| *count = 1);
         }
-        let expected = |broken: bool| (0..count).filter(|n| is_broken(*n) == broken).map(|n| (n.to_string(), 1)).collect();
+        let expected =
+            |broken: bool| (0..count).filter(|n| is_broken(*n) == broken).map(|n| (n.to_string(), 1)).collect();
         assert_eq!(differences(&copies, &expected(false)), Vec::<String>::new(), "copies");
         assert_eq!(differences(&dead, &expected(true)), Vec::<String>::new(), "dead letters");
         let rows = lake::read(&self.data().join("tables/numbers")).await.unwrap();

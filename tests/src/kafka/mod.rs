@@ -187,8 +187,8 @@ async fn kafka_conforms_on_a_real_broker() {
     })
     .await;
     // Side by side: most of the time is waiting for groups to balance.
-    let suites = [("plain", plain), ("guarded", guarded)]
-        .map(|(name, log)| tokio::spawn(conformance::log::all(log, name)));
+    let suites =
+        [("plain", plain), ("guarded", guarded)].map(|(name, log)| tokio::spawn(conformance::log::all(log, name)));
     for suite in suites {
         suite.await.unwrap();
     }
