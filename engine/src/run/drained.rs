@@ -76,7 +76,7 @@ async fn consumed(run: &Run) -> Result<bool> {
                 (at < bounds.high).then_some((bounds.partition, at))
             });
             // The last offsets of a partition may hold the marks of transactions, which nobody reads.
-            let reads = behind.map(|(partition, at)| log.read(topic, partition, at, 1));
+            let reads: Vec<_> = behind.map(|(partition, at)| log.read(topic, partition, at, 1)).collect();
             if try_join_all(reads).await?.iter().any(|read| !read.is_empty()) {
                 return Ok(false);
             }
