@@ -120,11 +120,12 @@ pub(crate) fn outbox<'s>(
     let _done_output = OutputBuilder::<_, Builder<()>>::from(done_output);
     builder.build(move |_| {
         move |_| {
-            input.for_each(|time, data| match epochs.give(*time.time(), data) {
-                // They count against the flow's budget until they are written.
-                Some(bytes) => control.enter(bytes),
-                None => {
-                    control.fail(format!("flow {flow}: records of an epoch that is not open"));
+            input.for_each(|time, data| {
+                let Some(capability) = time.retain_least(0) else { return };
+                match epochs.give(*capability.time(), data) {
+                    // They count against the flow's budget until they are written.
+                    Some(bytes) => control.enter(bytes),
+                    None => control.fail(format!("flow {flow}: records of an epoch that is not open")),
                 }
             });
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use connectors::clock::Micros;
-use connectors::log::Position;
+use connectors::log::{Partition, Position};
 use connectors::{Category, Error};
 
 use crate::expr::{Bindings, Env, Expr, Json, Scope};
