@@ -13,6 +13,9 @@ pub const REDACTED: &str = "[REDACTED]";
 /// The longest error text that is kept, in characters.
 pub const LONGEST: usize = 500;
 
+/// Stands where the rest of a text was.
+pub const CUT: &str = "...";
+
 /// Query parameters whose values are secret, in lower case.
 pub const SECRET_KEYS: &[&str] = &[
     "access_token",
@@ -37,6 +40,22 @@ pub const SECRET_KEYS: &[&str] = &[
     "x-amz-credential",
     "x-amz-security-token",
     "x-amz-signature",
+];
+
+/// Members of objects whose values are secret whatever they hold, in lower case.
+pub const SECRET_MEMBERS: &[&str] = &[
+    "access_token",
+    "accesstoken",
+    "api_key",
+    "apikey",
+    "authorization",
+    "client_secret",
+    "password",
+    "pwd",
+    "refresh_token",
+    "secret",
+    "token",
+    "x-api-key",
 ];
 
 /// Replaces what is secret in `text`: values of [`SECRET_KEYS`] in `key=value`, what follows `bearer` or `basic`, and the
@@ -73,13 +92,14 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// [`redact`], cut to the [`LONGEST`] error text.
+/// [`redact`], cut to the [`LONGEST`] error text; what was cut ends in [`CUT`].
 pub fn brief(text: &str) -> Cow<'_, str> {
     let redacted = redact(text);
-    match redacted.char_indices().nth(LONGEST) {
-        None => redacted,
-        Some((end, _)) => Cow::Owned(redacted.get(..end).unwrap_or_default().to_owned()),
+    if redacted.char_indices().nth(LONGEST).is_none() {
+        return redacted;
     }
+    let end = redacted.char_indices().nth(LONGEST - CUT.len()).map_or(0, |(end, _)| end);
+    Cow::Owned(format!("{}{CUT}", redacted.get(..end).unwrap_or_default()))
 }
 
 /// The secret that the separator at byte `at` announces. Separators are ASCII, so every border is a character border.
@@ -198,8 +218,11 @@ mod tests {
 
     #[test]
     fn a_long_text_is_cut_at_a_character() {
-        let text = "ä".repeat(600);
-        assert_eq!(brief(&text).chars().count(), LONGEST);
+        for (length, kept) in [(499, 499), (500, 500), (501, 497), (600, 497)] {
+            let text = brief(&"ä".repeat(length)).into_owned();
+            let cut = if kept < length { CUT } else { "" };
+            assert_eq!((text.matches('ä').count(), text.trim_start_matches('ä')), (kept, cut), "{length}");
+        }
     }
 
     proptest! {

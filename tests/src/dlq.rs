@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::made_up::Folder;
+use crate::model::lake;
 use crate::program::{Ended, Engine, Started, topologies};
 use crate::topics::Topics;
 
@@ -229,4 +230,99 @@ async fn a_letter_is_replayed_by_the_id_of_its_domain() {
     assert_eq!(replayed[0].payload, event("T-2"));
     drop(topics);
     assert!(told(&dlq(data).finish().expect(0)).contains("replayed before and left alone: 1"));
+}
+
+/// Two flows that read one topic in groups of their own; only one of them gives anything up.
+const TWINS: &str = r#"
+topology: twins
+language: 1
+connections: {bus: {kafka: {brokers: embedded}}, lake: {delta: {url: "{data}/tables"}}}
+topics: {orders: {name: twins.orders, external: written, message: {id: id!}}}
+tables:
+  strict: {key: [place], columns: {place: int64!, id: id}}
+  open: {key: [place], columns: {place: int64!, id: id}}
+flows:
+  strict:
+    source: {topic: orders, group: strict, retry: {workflow: strict, delays: [1m]}}
+    stages: {even: {filter: "event.id != '7'", else: {permanent: seven is odd}}}
+    rows: {row: {table: strict, columns: {place: source.offset, id: event.id}}}
+  open:
+    source: {topic: orders, group: open, retry: {workflow: open, delays: [1m]}}
+    rows: {row: {table: open, columns: {place: source.offset, id: event.id}}}
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_letter_goes_back_to_the_flow_that_gave_it_up_and_to_no_other() {
+    let folder = Folder::new();
+    folder.write("twins.yaml", TWINS);
+    let drain = || drop(folder.run(&["twins.yaml"]).arg("--until-drained").finish().expect(0));
+    let dlq = |arguments: &[&str]| {
+        let engine = arguments.iter().fold(Engine::new("dlq"), |engine, argument| engine.arg(argument));
+        let engine = engine.arg("--topology").arg(folder.path("twins.yaml").display());
+        engine.arg("--data").arg(folder.data().display())
+    };
+    Topics::open(&folder.data()).await.write_bytes("twins.orders", vec![b"{\"id\": 7}".to_vec()]).await;
+    drain();
+    let rows = async |table: &str| lake::read(&folder.data().join("tables").join(table)).await.unwrap().len();
+    assert_eq!((rows("open").await, rows("strict").await), (1, 0));
+    assert_eq!(told(&dlq(&["replay"]).finish().expect(0)), "dead letters replayed: 1");
+    drain();
+    assert_eq!((rows("open").await, rows("strict").await), (1, 0), "the other flow had it before");
+    let topics = Topics::open(&folder.data()).await;
+    let letters = topics.all("twins.strict.dlq").await;
+    assert_eq!(letters.iter().filter(|letter| letter.header("consumer_group") == Some("strict")).count(), 2);
+    assert_eq!(topics.count("twins.open.dlq").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_place_that_several_topics_have_asks_for_the_topic() {
+    let folder = Folder::new();
+    let topics = Topics::open(&folder.data()).await;
+    for topic in ["shop.orders", "shop.users"] {
+        topics.write_bytes(topic, vec![b"no json".to_vec(); 8]).await;
+    }
+    drop(topics);
+    drain(&folder);
+    let first = letters(&folder, &["--flow=orders"]).remove(0);
+    let other = letters(&folder, &["--flow=users"]).remove(0);
+    let place = |letter: &Value| format!("{}/{}", letter["partition"], letter["offset"]);
+    assert_eq!(place(&first), place(&other), "both topics begin where topics begin");
+    let ended = dlq(&folder, &["replay", &place(&first)]).finish().expect(2);
+    assert!(
+        ended.err.contains(&format!("{DEAD}/{}, shop.users.dlq/{}", place(&first), place(&other))),
+        "{}",
+        ended.err
+    );
+    let whole = format!("{DEAD}/{}", place(&first));
+    for arguments in [&["replay", &place(&first), "--flow=users"][..], &["replay", &whole]] {
+        assert_eq!(told(&dlq(&folder, arguments).finish().expect(0)), "dead letters replayed: 1", "{arguments:?}");
+    }
+}
+
+/// So many letters that they are read, written and noted in several parts.
+const MANY: usize = 1200;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_full_queue_is_replayed_twice_and_each_message_counts_once() {
+    let folder = Folder::new();
+    let bad: String = (0..MANY).map(|n| format!("{{\"note\": \"n{n}\"}}\n")).collect();
+    let good: String = (0..300).map(|n| format!("{{\"id\": \"g{n}\", \"note\": \"good\"}}\n")).collect();
+    produce(&folder, &format!("{bad}{good}"));
+    drain(&folder);
+    folder.edit("shop.yaml", "message: {id: id!, note: string}", "message: {id: {id!: \"id || note\"}, note: string}");
+    assert_eq!(told(&dlq(&folder, &["replay"]).finish().expect(0)), format!("dead letters replayed: {MANY}"));
+    let again = dlq(&folder, &["replay"]).finish().expect(0);
+    let alone = format!("dead letters replayed: 0; replayed before and left alone: {MANY}");
+    assert!(told(&again).starts_with(&alone), "{}", again.err);
+    drain(&folder);
+
+    let rows = lake::read(&folder.data().join("tables/shop_orders")).await.unwrap();
+    let ids: std::collections::BTreeSet<String> = rows.iter().map(|row| row["id"].to_string()).collect();
+    assert_eq!((rows.len(), ids.len()), (MANY + 300, MANY + 300), "each message has its row");
+    let topics = Topics::open(&folder.data()).await;
+    assert_eq!(topics.count("shop.orders").await, MANY + 300 + MANY, "each letter was written once");
+    assert_eq!(topics.count(DEAD).await, MANY, "and nothing died again");
+    drop(topics);
+    assert_eq!(told(&dlq(&folder, &["purge"]).finish().expect(0)), format!("dead letters purged: {MANY}"));
+    assert_eq!(Topics::open(&folder.data()).await.count(DEAD).await, 0);
 }

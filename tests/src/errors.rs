@@ -111,44 +111,88 @@ fn failures_go_where_the_topology_says() {
     assert_eq!(report.counts(), (5, 0));
 }
 
-/// An hour in which three calls of ten fail: messages come every minute, the flow is killed every ten.
+/// What every message of an hour comes to: a thing, a file, or nothing, because nobody knows it.
+fn fate(id: u32) -> &'static str {
+    match id % 10 {
+        5 => "file",
+        9 => "dead",
+        _ => "thing",
+    }
+}
+
+/// An hour in which three calls and three downloads of ten fail: ten messages come every minute, tables refuse a commit or lose the
+/// answer to one, the flow is killed every ten minutes. At its end the account holds each message once, with what became of it.
 fn hour() -> String {
-    let faults = [
-        "{status: 500}",
-        "{status: 429, headers: {retry-after: \"7\"}}",
-        "{status: 401}",
-        "{fault: reset}",
-        "{fault: truncated}",
-        "{fault: timeout}",
-        "{text: \"<html>\"}",
-    ];
     let mut seed = 7u32;
     let mut draw = |end: u32| {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (seed >> 8) % end
     };
-    let good = "{answer: {name: Ada}}";
-    let answers: Vec<&str> =
-        (0..3000).map(|_| if draw(10) < 3 { faults[draw(7) as usize] } else { good }).chain([good]).collect();
+    let mut answers = |good: &str, faults: &[&str], count: usize| -> String {
+        let one = |_| match draw(10) < 3 {
+            true => faults[draw(u32::try_from(faults.len()).unwrap()) as usize],
+            false => good,
+        };
+        let all: Vec<&str> = (0..count).map(one).collect();
+        format!("{}, {good}", all.join(", "))
+    };
+    let slow = "{status: 429, headers: {retry-after: \"7\"}}";
+    let [reset, truncated, timeout] =
+        ["reset", "truncated", "timeout"].map(|fault| format!("{{text: \"{{}}\", fault: {fault}}}"));
+    let broken = ["{status: 500}", slow, "{status: 401}", &reset, &truncated, &timeout];
+    let calls = answers("{answer: {name: Ada}}", &[&broken[..], &["{text: \"<html>\"}"]].concat(), 3000);
+    let photo = "{base64: /9j/4AAQSkZJRg==, headers: {content-type: image/jpeg}}";
+    let files = answers(photo, &[&broken[..], &["{text: \"\"}", "{status: 404}"]].concat(), 600);
+    let dead = (0..600).filter(|id| fate(*id) == "dead");
+    let dead: Vec<String> = dead.map(|id| format!("{{get: /things/{id}, status: 404}}")).collect();
     let mut text = format!(
-        "test: hour\nlanguage: 1\ntopology: shop.yaml\ncases:\n  an hour of faults:\n    steps:\n      - answer: {{api: [{{get: \"/things/{{id}}\", answers: [{}]}}]}}\n",
-        answers.join(", ")
+        "test: hour\nlanguage: 1\ntopology: shop.yaml\ncases:\n  an hour of faults:\n    steps:\n      \
+         - answer: {{api: [{{get: \"/things/{{id}}\", answers: [{calls}]}}]}}\n      - answer: {{api: [{}]}}\n      \
+         - serve: {{https://files.example.com/a.jpg: {{answers: [{files}]}}}}\n",
+        dead.join(", ")
     );
     for minute in 0..60 {
-        let bodies: Vec<String> = (0..10).map(|n| format!("{{body: {{id: {}}}}}", minute * 10 + n)).collect();
+        let body = |id: u32| match fate(id) {
+            "file" => format!("{{body: {{id: {id}, link: \"https://files.example.com/a.jpg?n={id}\"}}}}"),
+            _ => format!("{{body: {{id: {id}}}}}"),
+        };
+        let bodies: Vec<String> = (minute * 10..minute * 10 + 10).map(body).collect();
+        if minute % 7 == 3 {
+            text += "      - fail: {orders: {refuse: 1}, outcomes: {lose: 1}}\n";
+        }
         text += &format!("      - send: {{orders: [{}]}}\n      - advance: 1m\n", bodies.join(", "));
         if minute % 10 == 9 {
             text += "      - restart: crash\n";
         }
     }
-    text += "      - advance: drained\n      - expect:\n          rows: {orders: {count: 600}}\n          messages: {shop.orders.dlq: [], shop.orders.pending: {count: 600}}\n";
-    text
+    let row = |id: u32| match fate(id) {
+        "file" => format!("{{id: {id}, path: \"{id}\"}}"),
+        _ => format!("{{id: {id}, name: Ada}}"),
+    };
+    let rows: Vec<String> = (0..600).filter(|id| fate(*id) != "dead").map(row).collect();
+    let status = |id: u32| if fate(id) == "dead" { "dead" } else { "done" };
+    let outcomes: Vec<String> = (0..600).map(|id| format!("{{id: {id}, status: {}}}", status(id))).collect();
+    let letter = |id: u32| format!("{{body: {{id: {id}}}, headers: {{error_category: permanent}}}}");
+    let letters: Vec<String> = (0..600).filter(|id| fate(*id) == "dead").map(letter).collect();
+    text + &format!(
+        "      - advance: drained\n      - expect:\n          rows: {{orders: [{}], outcomes: [{}]}}\n          \
+         messages: {{shop.orders.dlq: [{}], shop.orders.pending: {{count: 600}}}}\n",
+        rows.join(", "),
+        outcomes.join(", "),
+        letters.join(", ")
+    )
 }
 
 #[test]
-fn an_hour_of_faults_loses_nothing() {
+fn an_hour_of_faults_is_balanced_to_the_message() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("shop.yaml"), TOPOLOGY.replace("retries: 0", "retries: 2")).unwrap();
+    let table = "  outcomes: {key: [id], groups: {outcome: {version: at}}, columns: {id: id!, status: string, at: timestamp}}\n";
+    let block = "      outcome: {table: outcomes, on: [done, skipped, retried, dead], when: event.id, columns: {id: event.id, status: outcome.status, at: outcome.at}}\n";
+    let topology = TOPOLOGY.replace("retries: 0", "retries: 2").replace("flows:\n", &format!("{table}flows:\n"));
+    // So many tries that nothing is given up by chance.
+    let delays = "workflow: orders, delays: [1m, 2m, 4m, 8m, 16m, 20m, 25m, 30m]";
+    let topology = topology.replace("workflow: orders", delays);
+    std::fs::write(folder.path().join("shop.yaml"), topology.trim_end().to_owned() + "\n" + block).unwrap();
     let file = folder.path().join("hour.yaml");
     std::fs::write(&file, hour()).unwrap();
     let report = run(&[file], None);

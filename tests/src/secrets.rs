@@ -211,12 +211,13 @@ async fn what_is_planted_in_a_run_is_in_nothing_that_it_says() {
         sum(&ended, "engine_outcomes_total") >= count as f64
     });
     assert!(settled, "{}", std::fs::read_to_string(said.join("err")).unwrap());
-    let dlq = |verb: &str| {
-        let engine =
-            Engine::new("dlq").arg(verb).arg("--topology").arg(topology.display()).arg("--data").arg(data.display());
+    let dlq = |verb: &str, format: &str| {
+        let engine = Engine::new("dlq").arg(verb).arg("--format").arg(format);
+        let engine = engine.arg("--topology").arg(topology.display()).arg("--data").arg(data.display());
         with_secrets(engine, &api).finish().expect(0)
     };
-    let shown = [dlq("list"), dlq("show"), dlq("replay")];
+    let verbs = [("list", "table"), ("list", "json"), ("show", "table"), ("show", "json"), ("replay", "json")];
+    let shown = verbs.map(|(verb, format)| dlq(verb, format));
     running.kill();
 
     let mut wrong: Vec<String> = Vec::new();
@@ -271,6 +272,54 @@ async fn what_is_planted_in_a_run_is_in_nothing_that_it_says() {
     wrong.sort();
     wrong.dedup();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Commands that tell of a topology without running it.
+const TELLING: [&[&str]; 9] = [
+    &["explain"],
+    &["explain", "--format=json"],
+    &["graph"],
+    &["graph", "--types", "--errors"],
+    &["graph", "--types", "--errors", "--format=dot"],
+    &["validate"],
+    &["validate", "--format=json"],
+    &["validate", "--connect", "--timeout=1"],
+    &["validate", "--connect", "--timeout=1", "--format=json"],
+];
+
+/// Secrets of the environment, and secrets that somebody wrote into the file: of a file that starts, and of one in whose lines problems
+/// are shown.
+#[test]
+fn what_is_told_of_a_topology_holds_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = TOPOLOGY
+        .replace("${PASSWORD}", "Zq1Password")
+        .replace("${HEADER}", "Zq2Header")
+        .replace("${KAFKA_PASSWORD}", "Zq3Kafka")
+        .replace("${STORE_KEY}", "Zq4Store")
+        .replace("${API}", "http://127.0.0.1:9");
+    assert_eq!(found(written.as_bytes()).len(), 4, "there is something to find");
+    let slips = [
+        ("mechanism: PLAIN", "mechanism: PLAYN"),
+        ("username: robot, ", "usernam: robot, "),
+        ("retries: 1", "retries: many"),
+    ];
+    let files = [TOPOLOGY.to_owned(), written.clone()].map(|text| (text, true));
+    let broken = slips.map(|(from, to)| (written.replace(from, to), false));
+    for (index, (text, starts)) in files.into_iter().chain(broken).enumerate() {
+        let path = folder.path().join(format!("vault-{index}.yaml"));
+        std::fs::write(&path, text).unwrap();
+        for arguments in TELLING {
+            let engine = Engine::new(arguments[0]).arg(path.display());
+            let engine = arguments[1..].iter().fold(engine, |engine, argument| engine.arg(argument));
+            let engine = engine.arg("--data").arg(folder.path().join("data").display());
+            let ended = with_secrets(engine, &"127.0.0.1:9".parse().unwrap()).finish();
+            assert!(starts || ended.status == Some(2), "{index} {arguments:?}: {}", ended.err);
+            let text = format!("{}{}", ended.out, ended.err);
+            assert!(text.contains("vault"), "{index} {arguments:?} says nothing: {text}");
+            assert_eq!(found(text.as_bytes()), Vec::<&str>::new(), "{index} {arguments:?}: {text}");
+        }
+    }
 }
 
 /// What cannot be started says why, and not with what.

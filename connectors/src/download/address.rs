@@ -48,6 +48,12 @@ pub fn is_public(address: IpAddr) -> bool {
             [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
                 is_public(IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))))
             }
+            // ISATAP: the last half of an address of any network, to be sent to the IPv4 address in it.
+            [_, _, _, _, 0 | 0x200, 0x5efe, high, low]
+                if !is_public(IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))) =>
+            {
+                false
+            }
             [first, ..] => {
                 let inside = |(net, length): &(Ipv6Addr, u32)| (v6.to_bits() ^ net.to_bits()) >> (128 - length) == 0;
                 first >> 13 == 1 && !NOT_PUBLIC_V6.iter().any(inside)
@@ -104,7 +110,7 @@ mod tests {
     fn only_public_addresses_are_public() {
         let public =
             ["8.8.8.8", "1.1.1.1", "52.218.0.1", "172.15.255.255", "172.32.0.0", "100.63.255.255", "168.63.129.17"];
-        let public_v6 = ["2606:4700::1111", "2a05:d018::1", "::ffff:8.8.8.8", "64:ff9b::808:808"];
+        let public_v6 = ["2606:4700::1111", "2a05:d018::1", "::ffff:8.8.8.8", "64:ff9b::808:808", "2600::5efe:8.8.8.8"];
         for address in public.iter().chain(&public_v6) {
             assert!(is_public(address.parse().unwrap()), "{address}");
         }
@@ -128,6 +134,19 @@ mod tests {
             "::127.0.0.1",
             "::ffff:127.0.0.1",
             "::ffff:169.254.169.254",
+            "::ffff:0.0.0.0",
+            "::ffff:0:127.0.0.1",
+            "::ffff:0:808:808",
+            "::169.254.169.254",
+            "2600::5efe:10.0.0.1",
+            "2600::200:5efe:169.254.169.254",
+            "fe80::5efe:8.8.8.8",
+            "64:ff9b::10.0.0.1",
+            "64:ff9b:0:1::808:808",
+            "2002:a9fe:a9fe::1",
+            "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+            "100.100.100.200",
+            "192.168.0.1",
             "64:ff9b::7f00:1",
             "64:ff9b::a9fe:a9fe",
             "64:ff9b:1::1",

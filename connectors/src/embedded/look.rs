@@ -74,12 +74,21 @@ fn open(path: PathBuf) -> Result<Option<File>> {
 /// A copy of the file, repaired. Its name is gone as soon as it is open.
 fn repaired(path: &Path) -> Result<Database> {
     let copy = std::env::temp_dir().join(format!("engine-{}.redb", uuid::Uuid::new_v4().simple()));
-    let opened = std::fs::copy(path, &copy)
+    let opened = private_copy(path, &copy)
         .map_err(|e| Error::transient(format!("copying {} to {} failed: {e}", path.display(), copy.display())))
         .and_then(|_| Database::create(&copy).map_err(|e| failed(path, "repairing a copy of", e.into())));
     // A system that keeps the names of open files cleans its temporary folder up by itself.
     let _ = std::fs::remove_file(&copy);
     opened
+}
+
+/// A copy for this user alone, to be written to: the temporary folder is everybody's, and the file may only be read.
+fn private_copy(path: &Path, to: &Path) -> std::io::Result<u64> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    std::io::copy(&mut std::fs::File::open(path)?, &mut options.open(to)?)
 }
 
 /// Fills the catalogue; the ids of topics.
@@ -174,6 +183,22 @@ mod tests {
         assert!(refused.message.contains("only read"), "{refused}");
         drop(log);
         assert_eq!((std::fs::read(&path).unwrap(), std::fs::metadata(&path).unwrap().modified().unwrap()), before);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_copy_is_for_its_user_whatever_the_file_is() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        std::fs::write(&from, "x").unwrap();
+        for mode in [0o444, 0o777] {
+            std::fs::set_permissions(&from, std::fs::Permissions::from_mode(mode)).unwrap();
+            private_copy(&from, &to).unwrap();
+            assert_eq!(std::fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
+            assert!(private_copy(&from, &to).is_err(), "nothing that is there is written to");
+            std::fs::remove_file(&to).unwrap();
+        }
     }
 
     #[tokio::test]

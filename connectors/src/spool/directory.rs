@@ -50,7 +50,8 @@ impl Directory {
     /// Where the file `path` is on the disk.
     pub fn file(&self, path: &str) -> Result<PathBuf> {
         check_path(path)?;
-        if path.split('/').next() == Some(PARTIAL) {
+        // Some systems do not tell upper from lower case.
+        if path.split('/').next().is_some_and(|first| first.eq_ignore_ascii_case(PARTIAL)) {
             return Err(Error::permanent(format!(
                 "{path:?} is no path of a file: {PARTIAL} is the spool's own folder"
             )));
@@ -304,7 +305,10 @@ mod tests {
     #[tokio::test]
     async fn the_folder_of_partial_files_is_no_path() {
         let root = tempfile::tempdir().unwrap();
-        assert_eq!(directory(root.path()).await.length(".partial/x").await.unwrap_err().category, Category::Permanent);
+        for path in [".partial/x", ".Partial/x"] {
+            let refused = directory(root.path()).await.length(path).await.unwrap_err();
+            assert_eq!(refused.category, Category::Permanent, "{path}");
+        }
     }
 
     #[test]

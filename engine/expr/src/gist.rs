@@ -139,7 +139,7 @@ const SIGNATURES: &[Signature] = &[
     of("parse_json", &[ANY], ANY),
     typed("to_json", &[ANY], TEXT, ColumnType::Text),
     typed("redact", &[TEXT], TEXT, ColumnType::Text),
-    typed("safe_name", &[TEXT], TEXT, ColumnType::Text),
+    typed("safe_name", &[TEXT, NUMBER], TEXT, ColumnType::Text),
     typed("ts_text", &[TEXT], TEXT, ColumnType::Text),
     typed("now", &[], TEXT, ColumnType::Timestamp),
     typed("iso", &[TEXT], TEXT, ColumnType::Timestamp),

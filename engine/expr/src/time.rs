@@ -1,9 +1,9 @@
 //! Instants and dates as text: ISO 8601 in, one canonical form out.
 //!
 //! An instant is microseconds since 1970-01-01 UTC, a date is days since then. What is read: `2026-01-10T12:00:00`, with a
-//! space or `t` for the `T`, without seconds, or the date alone (midnight); any number of fractional digits, of which those
-//! beyond microseconds are cut; then `Z`, an offset (`+01:00`, `+0100`, `+01`) or nothing, which means UTC. Years are 0001 to
-//! 9999. What is written: seconds where the microseconds are zero, else six digits, and always `+00:00`.
+//! space or `t` for the `T`, without seconds, or the date alone (midnight), or all of it without its marks, `20260110T120000`; any
+//! number of fractional digits behind a point or a comma, of which those beyond microseconds are cut; then `Z`, an offset (`+01:00`,
+//! `+0100`, `+01`) or nothing, which means UTC. Eight digits alone are a number and no date. Years are 0001 to 9999. What is written: seconds where the microseconds are zero, else six digits, and always `+00:00`.
 
 /// Microseconds of a second.
 pub const SECOND: i64 = 1_000_000;
@@ -78,24 +78,34 @@ impl Reader<'_> {
         (count > 0).then(|| (0..6).fold(0, |value, at| value * 10 + digits.get(at).map_or(0, |d| i64::from(d - b'0'))))
     }
 
-    fn date(&mut self) -> Option<i64> {
-        let year = self.number(4)?;
-        self.take(b"-")?;
-        let month = self.number(2)?;
-        self.take(b"-")?;
-        days_from_civil(year, month, self.number(2)?)
+    fn is_digit(&self) -> bool {
+        self.peek().is_some_and(|byte| byte.is_ascii_digit())
     }
 
-    /// Takes an hour, a minute and what follows, as microseconds since midnight.
-    fn time(&mut self) -> Option<i64> {
+    /// Takes a date, and says whether hyphens stand in it.
+    fn date(&mut self) -> Option<(i64, bool)> {
+        let year = self.number(4)?;
+        let marked = self.take(b"-").is_some();
+        let month = self.number(2)?;
+        if marked {
+            self.take(b"-")?;
+        }
+        Some((days_from_civil(year, month, self.number(2)?)?, marked))
+    }
+
+    /// Takes an hour, a minute and what follows, as microseconds since midnight; `marked` if colons stand between them.
+    fn time(&mut self, marked: bool) -> Option<i64> {
         let hour = self.number(2)?;
-        self.take(b":")?;
+        let mark = |reader: &mut Self| if marked { reader.take(b":").is_some() } else { reader.is_digit() };
+        if !mark(self) {
+            return None;
+        }
         let minute = self.number(2)?;
         let mut second = 0;
         let mut micros = 0;
-        if self.take(b":").is_some() {
+        if mark(self) {
             second = self.number(2)?;
-            if self.take(b".").is_some() {
+            if self.take(b".,").is_some() {
                 micros = self.fraction()?;
             }
         }
@@ -134,10 +144,11 @@ impl Reader<'_> {
 /// ```
 pub fn parse_timestamp(text: &str) -> Option<i64> {
     let mut reader = Reader(text.trim().as_bytes());
-    let days = reader.date()?;
-    let time = match reader.take(b"Tt ") {
-        Some(_) => reader.time()?,
-        None if reader.0.is_empty() => 0,
+    let (days, marked) = reader.date()?;
+    let joints: &[u8] = if marked { b"Tt " } else { b"Tt" };
+    let time = match reader.take(joints) {
+        Some(_) => reader.time(marked)?,
+        None if reader.0.is_empty() && marked => 0,
         None => return None,
     };
     // An offset can lead out of the years that have a text.
@@ -225,6 +236,11 @@ mod tests {
             ("2026-01-01T00:30:00+0100", "2025-12-31T23:30:00+00:00"),
             ("2026-01-01T00:30:00+01", "2025-12-31T23:30:00+00:00"),
             ("2024-02-29T00:00:00Z", "2024-02-29T00:00:00+00:00"),
+            // The comma of ISO 8601, and its basic form.
+            ("2026-01-10T22:15:51,58Z", "2026-01-10T22:15:51.580000+00:00"),
+            ("20260110T120000Z", "2026-01-10T12:00:00+00:00"),
+            ("20260110T1200", "2026-01-10T12:00:00+00:00"),
+            ("20260110T221551,1234567+0100", "2026-01-10T21:15:51.123456+00:00"),
             ("1969-12-31T23:59:59.5Z", "1969-12-31T23:59:59.500000+00:00"),
             ("2000-03-01T00:00:00.0000001Z", "2000-03-01T00:00:00+00:00"),
         ] {
@@ -256,7 +272,16 @@ mod tests {
             "2026-01-10T12:00:00+24:00",
             "2026-01-10T12:00:00+1",
             "2026-01-10Z",
-            "20260110T120000Z",
+            "2026-01-10T12:00:00,",
+            "20260110",
+            "202601101200",
+            "20260110 120000",
+            "20260110T12",
+            "20260110T12000",
+            "20260110T12:00:00Z",
+            "2026-0110T120000Z",
+            "2026-01-10T120000Z",
+            "20260229T120000Z",
             "1768046400000",
             "２０２６-01-10",
         ] {

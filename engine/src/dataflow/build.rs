@@ -13,7 +13,7 @@ use timely::dataflow::operators::{Concatenate, Probe, probe};
 use super::emit::{Blocks, RowBlock, SendBlock, Update, emit, emit_outcomes};
 use super::flow::Shared;
 use super::ledger::{Book, ledger};
-use super::operators::{Setting, apply, read, run};
+use super::operators::{Own, Setting, apply, read, run};
 use super::source::source;
 use super::table_sink::{self as sink, table_sink};
 use super::topic_sink::{outbox, topic_sink};
@@ -45,7 +45,10 @@ pub(super) fn build<'s>(scope: Scope<'s, Epoch>, shared: &Shared, durable: &prob
     let messages = source(scope, feed);
     let keep = form::keep(flow);
     let reader = Reader::new(&flow.source.message, flow.source.place.clone(), keep);
-    let (documents, held, notes) = read(messages, reader, shared.surroundings.clone(), shared.observer.clone());
+    let group: Option<Arc<str>> = flow.source.kind.group().map(Arc::from);
+    let retries = flow.source.retry.topics().map(str::to_owned).collect();
+    let own = Own { group: group.clone(), retries };
+    let (documents, held, notes) = read(messages, reader, own, shared.surroundings.clone(), shared.observer.clone());
     let mut leaving = Leaving { notes: vec![notes], ..Leaving::default() };
     emit_blocks(shared, "source", &documents, None, &mut leaving);
     let mut outputs: Vec<Stream<'s, Document>> = Vec::with_capacity(flow.stages.len());
@@ -62,6 +65,7 @@ pub(super) fn build<'s>(scope: Scope<'s, Epoch>, shared: &Shared, durable: &prob
     let notes = scope.concatenate(std::mem::take(&mut leaving.notes));
     let book = Book {
         retry: flow.source.retry.clone(),
+        group: group.clone(),
         clock: shared.clock.clone(),
         stats: shared.stats.clone(),
         outcomes: form::has_outcomes(flow),

@@ -28,7 +28,7 @@ use super::{Builder, Capability, Epoch, Stream};
 use crate::expr::{Bindings, Json, time};
 use crate::plan::{Retry, Status};
 use crate::stage::message::{header, source_json};
-use crate::stage::{Document, Failure};
+use crate::stage::{Document, Failure, Usage};
 
 /// The longest history that a message carries.
 const HISTORY_BYTES: usize = 32 << 10;
@@ -38,7 +38,7 @@ const HISTORY_BYTES: usize = 32 << 10;
 struct Noted {
     failure: Option<Failure>,
     skipped: Option<Arc<str>>,
-    calls: u32,
+    used: Usage,
 }
 
 /// A message's outcome, for the blocks that say `on`.
@@ -54,6 +54,8 @@ pub struct Outcome {
 pub struct Book {
     /// What happens to failures.
     pub retry: Retry,
+    /// The group whose messages these are; none for files.
+    pub group: Option<Arc<str>>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Counters.
@@ -93,7 +95,7 @@ pub(crate) fn ledger<'s>(
                 for note in data.drain(..) {
                     let entry = noted.entry(note.id()).or_default();
                     match note {
-                        Note::Used(_, usage) => entry.calls += usage.calls,
+                        Note::Used(_, usage) => entry.used += usage,
                         Note::Skipped(_, reason) => {
                             entry.skipped.get_or_insert(reason);
                         }
@@ -166,11 +168,14 @@ fn settle(held: &Held, noted: &Noted, book: &Book, now: i64) -> (Status, Option<
     let meta = &held.delivered.meta;
     match failure.category.is_retryable().then(|| next_try(book, meta.attempt, failure.retry_after)).flatten() {
         Some((wait, topic)) => {
-            let record = failed_record(held, failure, topic, Some(now.saturating_add(wait)), now);
+            let record = failed_record(held, failure, (topic, None), Some(now.saturating_add(wait)), now);
             (Status::Retried, Some(record))
         }
         None if book.retry.dead_letter.is_empty() => (Status::Dead, None),
-        None => (Status::Dead, Some(failed_record(held, failure, &book.retry.dead_letter, None, now))),
+        None => {
+            let to = (book.retry.dead_letter.as_str(), book.group.as_deref());
+            (Status::Dead, Some(failed_record(held, failure, to, None, now)))
+        }
     }
 }
 
@@ -183,8 +188,14 @@ fn next_try(book: &Book, attempt: u32, asked: Option<i64>) -> Option<(i64, &str)
     patient.map(|(delay, topic)| (wait(delay), topic.as_str()))
 }
 
-/// The message as it was, with headers that say what happened to it.
-fn failed_record(held: &Held, failure: &Failure, topic: &str, due: Option<i64>, now: i64) -> Record {
+/// The message as it was, with headers that say what happened to it, for a topic; who gives it up says so.
+fn failed_record(
+    held: &Held,
+    failure: &Failure,
+    (topic, group): (&str, Option<&str>),
+    due: Option<i64>,
+    now: i64,
+) -> Record {
     use header::*;
     let message = &held.delivered.message;
     let meta = &held.delivered.meta;
@@ -202,7 +213,8 @@ fn failed_record(held: &Held, failure: &Failure, topic: &str, due: Option<i64>, 
     }
     let mut headers: Headers = Headers::new();
     let ours = [ATTEMPT, RETRY_COUNT, CATEGORY, ERROR, STAGE, PLACE, ORIGIN, FIRST_FAILURE, DUE, TRACE, HISTORY];
-    headers.extend(message.headers.iter().filter(|(n, _)| !ours.contains(&&**n)).cloned());
+    let is_ours = |name: &str| ours.contains(&name) || (group.is_some() && name == GROUP);
+    headers.extend(message.headers.iter().filter(|(n, _)| !is_ours(n)).cloned());
     let mut put = |name: &str, value: String| headers.push((Arc::from(name), Bytes::from(value)));
     put(ATTEMPT, attempt.to_string());
     // A dead message is not tried again.
@@ -215,6 +227,9 @@ fn failed_record(held: &Held, failure: &Failure, topic: &str, due: Option<i64>, 
     put(FIRST_FAILURE, first);
     put(TRACE, trace);
     put(HISTORY, history);
+    if let Some(group) = group {
+        put(GROUP, group.to_owned());
+    }
     if let Some(due) = due {
         put(DUE, due.to_string());
     }
@@ -225,11 +240,12 @@ fn failed_record(held: &Held, failure: &Failure, topic: &str, due: Option<i64>, 
 fn outcome_document(held: &Held, noted: &Noted, status: Status, now: i64, with_source: bool) -> Document {
     let meta = &held.delivered.meta;
     let text = |t: &str| Json::from(t);
-    let mut outcome = Object::with_capacity(8);
+    let mut outcome = Object::with_capacity(9);
     outcome.insert("status", text(status.as_str()));
     outcome.insert("reason", noted.skipped.as_deref().map_or_else(Json::new, text));
     outcome.insert("attempts", Json::from(meta.attempt));
-    outcome.insert("calls", Json::from(noted.calls));
+    outcome.insert("calls", Json::from(noted.used.calls));
+    outcome.insert("refreshes", Json::from(noted.used.refreshes));
     outcome.insert("duration_ms", Json::from((now - meta.entered).max(0) / 1000));
     outcome.insert("at", text(&time::format_timestamp(now)));
     let error = noted.failure.as_ref().map_or_else(Json::new, |failure| {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connectors::clock::Clock;
+use connectors::log::Message;
 use connectors::{Category, Error};
 use timely::dataflow::channels::pact::{Exchange, ParallelizationContract, Pipeline};
 use timely::dataflow::operators::generic::OutputBuilder;
@@ -25,7 +26,7 @@ use super::wire::{Delivered, Held, Note};
 use super::{Builder, Capability, Stream};
 use crate::expr::{Env, Expr, Present, Refused};
 use crate::plan::{Input, Place};
-use crate::stage::message::Reader;
+use crate::stage::message::{Reader, replayed_for};
 use crate::stage::{Apply, Document, Failure, Meta, Run, Usage, Verdict};
 
 /// Tells expressions the time, which keys are present and which urls are refused.
@@ -91,6 +92,23 @@ impl Setting {
     }
 }
 
+/// What tells a flow's own messages from those that were replayed for another.
+pub(crate) struct Own {
+    /// The flow's group; none for files.
+    pub group: Option<Arc<str>>,
+    /// Its retry topics.
+    pub retries: Vec<String>,
+}
+
+impl Own {
+    /// Why a message is left to another flow, if it is.
+    fn leaves(&self, message: &Message) -> Option<Arc<str>> {
+        let is_retry = self.retries.iter().any(|topic| **topic == *message.topic);
+        let other = replayed_for(message, is_retry, self.group.as_deref()?)?;
+        Some(Arc::from(format!("replayed for the group {other}")))
+    }
+}
+
 /// Documents and notes: what every stage's operator puts out.
 pub(crate) type Outputs<'s> = (Stream<'s, Document>, Stream<'s, Note>);
 
@@ -98,6 +116,7 @@ pub(crate) type Outputs<'s> = (Stream<'s, Document>, Stream<'s, Note>);
 pub(crate) fn read<'s>(
     messages: Stream<'s, Delivered>,
     reader: Reader,
+    own: Own,
     surroundings: Surroundings,
     observer: Option<Arc<Observer>>,
 ) -> (Stream<'s, Document>, Stream<'s, Held>, Stream<'s, Note>) {
@@ -123,6 +142,14 @@ pub(crate) fn read<'s>(
                 let mut documents = documents.session(&c0);
                 let mut held = held.session(&c1);
                 for delivered in data.drain(..) {
+                    if let Some(reason) = own.leaves(&delivered.message) {
+                        if let Some(observer) = &observer {
+                            observer.visited(&delivered.meta, &name, How::Skipped(reason.clone()));
+                        }
+                        notes.session(&c2).give(Note::Skipped(delivered.meta.id, reason));
+                        held.give(Held { delivered, document: None });
+                        continue;
+                    }
                     let read = reader.read(&delivered.message, delivered.meta.clone(), &env);
                     if let Some(observer) = &observer {
                         let how = match &read {
@@ -304,8 +331,7 @@ pub(crate) fn run<'s>(
                                 (Verdict::Failed(Failure::of(&late, &name, &place)), Usage::default())
                             }
                         };
-                        spent.calls += usage.calls;
-                        spent.refreshes += usage.refreshes;
+                        spent += usage;
                         match &verdict {
                             Verdict::Failed(failure) if failure.category == Category::CircuitOpen => {
                                 // The call that was kept back is none.

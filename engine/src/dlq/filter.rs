@@ -25,7 +25,8 @@ pub struct Filter {
     pub until: Option<Micros>,
     /// Its key.
     pub keys: Vec<String>,
-    /// What names it: its trace, its key, its place as `partition/offset`, or the value of a field at the top of its payload.
+    /// What names it: its trace, its key, its place as `topic/partition/offset` or `partition/offset`, or the value of a field at the
+    /// top of its payload.
     pub ids: Vec<String>,
     /// Whether it was not replayed yet.
     pub new: bool,
@@ -54,12 +55,21 @@ impl Filter {
 fn named(letter: &Letter, id: &str) -> bool {
     let message = &letter.message;
     let place = format!("{}/{}", message.partition, message.offset);
-    id == place
+    // With or without the topic in front.
+    id.strip_suffix(&*place).is_some_and(|topic| topic.is_empty() || topic.strip_suffix('/') == Some(&*message.topic))
         || [header::TRACE, TRACE_ID].iter().any(|name| message.header(name) == Some(id))
         || letter.key().as_deref() == Some(id)
         || json::parse(&message.payload).is_ok_and(|payload| {
             json::entries(&payload).iter().any(|(_, value)| !value.is_null() && key_text(value) == id)
         })
+}
+
+/// The partition and the offset that `id` names, if it is a place without its topic.
+pub fn place(id: &str) -> Option<(i32, i64)> {
+    let (partition, offset) = id.split_once('/')?;
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    (digits(partition) && digits(offset)).then_some(())?;
+    Some((partition.parse().ok()?, offset.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -98,6 +108,10 @@ mod tests {
             (Filter { keys: vec!["".into()], ..Filter::default() }, false),
             (Filter { categories: vec![Category::Auth], stages: vec!["other".into()], ..Filter::default() }, false),
             (ids(&["2/17"]), true),
+            (ids(&["dead/2/17"]), true),
+            (ids(&["other/2/17"]), false),
+            (ids(&["12/17"]), false),
+            (ids(&["/2/17"]), false),
             (ids(&["orders/0/4@7"]), true),
             (ids(&["k"]), true),
             (ids(&["T-1"]), true),

@@ -22,7 +22,7 @@ mod replay;
 #[cfg(test)]
 mod tests;
 
-pub use filter::Filter;
+pub use filter::{Filter, place};
 pub use letter::Letter;
 pub use marks::{Mark, Marks};
 pub use purge::purge;

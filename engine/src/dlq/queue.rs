@@ -22,6 +22,8 @@ pub struct Home {
     pub flow: String,
     /// The topic it reads, where its letters are replayed to.
     pub topic: String,
+    /// The group it reads it in: other flows may read the same topic.
+    pub group: String,
     /// Whether its letters are meant.
     pub chosen: bool,
 }
@@ -41,7 +43,7 @@ pub struct Queue {
 pub fn queues(plan: &Plan, chosen: &[usize]) -> Vec<Queue> {
     let mut queues: Vec<Queue> = Vec::new();
     for (index, flow) in plan.flows.iter().enumerate() {
-        let SourceKind::Topic { connection, topic, .. } = &flow.source.kind else { continue };
+        let SourceKind::Topic { connection, topic, group } = &flow.source.kind else { continue };
         let dead_letter = &flow.source.retry.dead_letter;
         if dead_letter.is_empty() {
             continue;
@@ -50,6 +52,7 @@ pub fn queues(plan: &Plan, chosen: &[usize]) -> Vec<Queue> {
             topology: plan.name.clone(),
             flow: flow.name.clone(),
             topic: topic.clone(),
+            group: group.clone(),
             chosen: chosen.contains(&index),
         };
         match queues.iter_mut().find(|q| q.topic == *dead_letter && q.connection == *connection) {
@@ -71,7 +74,11 @@ impl Queue {
         let topic = origin.rsplitn(3, '/').nth(2);
         // One that does not say where it comes from belongs to the first; one from elsewhere is another topology's, which has
         // its dead letters here too, and is nobody's.
-        let home = self.homes.iter().position(|home| topic == Some(home.topic.as_str()));
+        let reads = |home: &Home| topic == Some(home.topic.as_str());
+        // Of several flows that read one topic the one whose group gave it up.
+        let group = message.header(header::GROUP);
+        let home = self.homes.iter().position(|home| reads(home) && group == Some(home.group.as_str()));
+        let home = home.or_else(|| self.homes.iter().position(reads));
         let home = home.unwrap_or(if topic.is_none() { 0 } else { usize::MAX });
         Letter { mark: marks.of(&message), home, message }
     }

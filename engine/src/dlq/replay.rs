@@ -8,12 +8,12 @@ use connectors::log::{Log, Message, Record};
 use connectors::{Error, Result};
 
 use super::marks::At;
-use super::{Action, Filter, Letter, Mark, Marks, Queue};
+use super::{Action, Filter, Home, Letter, Mark, Marks, Queue};
 use crate::expr::time::format_timestamp;
 use crate::stage::message::header::*;
 
 /// Headers of a letter that do not go with it: they tell of the life that ended.
-const LEFT: &[&str] = &[ATTEMPT, RETRY_COUNT, CATEGORY, ERROR, STAGE, PLACE, ORIGIN, DUE, HISTORY, REPLAYED];
+const LEFT: &[&str] = &[ATTEMPT, RETRY_COUNT, CATEGORY, ERROR, STAGE, PLACE, ORIGIN, DUE, HISTORY, REPLAYED, GROUP];
 
 /// How letters are replayed.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +55,7 @@ pub async fn replay(
             }
             written += 1;
             let (times, at) = (letter.lives().saturating_add(before).saturating_add(1), now());
-            records.push(record(&letter.message, &home.topic, times, at));
+            records.push(record(&letter.message, home, times, at));
             notes.push(((letter.message.partition, letter.message.offset), Mark::Replayed { times, at }));
             letters.push((letter, times));
         }
@@ -91,8 +91,8 @@ async fn prepare(queue: &Queue, log: &dyn Log) -> Result<()> {
     Marks::prepare(log, &queue.topic).await
 }
 
-/// The message as it was, for its flow to try from the start, with what tells that it was replayed.
-fn record(letter: &Message, topic: &str, times: u32, now: Micros) -> Record {
+/// The message as it was, for its flow to try from the start, with what tells that it was replayed, and for whom.
+fn record(letter: &Message, home: &Home, times: u32, now: Micros) -> Record {
     let from = format!("{}/{}/{}", letter.topic, letter.partition, letter.offset);
     let mut headers: Vec<_> = letter.headers.iter().filter(|(name, _)| !LEFT.contains(&&**name)).cloned().collect();
     let mut put = |name: &str, value: String| headers.push((Arc::from(name), Bytes::from(value)));
@@ -100,5 +100,6 @@ fn record(letter: &Message, topic: &str, times: u32, now: Micros) -> Record {
     let history = letter.header(HISTORY).unwrap_or_default();
     put(HISTORY, format!("{history}\n{at} replayed from {from}").trim_start().to_owned());
     put(REPLAYED, format!("{times} {at} {from}"));
-    Record { topic: topic.into(), key: letter.key.clone(), payload: letter.payload.clone(), headers }
+    put(GROUP, home.group.clone());
+    Record { topic: home.topic.as_str().into(), key: letter.key.clone(), payload: letter.payload.clone(), headers }
 }

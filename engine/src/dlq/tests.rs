@@ -74,7 +74,13 @@ async fn queue(refuses: &'static str) -> (Queue, Faulty) {
         headers: vec![("error".into(), "no".into()), ("trace".into(), "t".into())],
     };
     inner.producer().await.unwrap().send((0..3).map(letter).collect()).await.unwrap();
-    let home = Home { topology: "shop".into(), flow: "orders".into(), topic: "orders".into(), chosen: true };
+    let home = Home {
+        topology: "shop".into(),
+        flow: "orders".into(),
+        topic: "orders".into(),
+        group: "shop-orders".into(),
+        chosen: true,
+    };
     let queue = Queue { connection: "bus".into(), topic: "dead".into(), homes: vec![home] };
     (queue, Faulty { inner, refuses, on: Arc::new(AtomicBool::new(true)) })
 }

@@ -180,6 +180,16 @@ pub enum SourceKind {
     },
 }
 
+impl SourceKind {
+    /// The group whose positions are committed, if it is a topic.
+    pub fn group(&self) -> Option<&str> {
+        match self {
+            SourceKind::Topic { group, .. } => Some(group),
+            SourceKind::File { .. } => None,
+        }
+    }
+}
+
 /// What happens to a message that failed.
 #[derive(Clone, Debug, Default)]
 pub struct Retry {

@@ -118,6 +118,68 @@ mod tests {
         assert!(theirs.topics().await.is_err());
     }
 
+    /// A log that remembers how many messages it was asked for at a time.
+    struct Asked(connectors::memory::Log, std::sync::atomic::AtomicUsize);
+
+    #[async_trait::async_trait]
+    impl Log for Asked {
+        async fn missing(&self, topics: &[TopicSpec]) -> Result<Vec<String>> {
+            self.0.missing(topics).await
+        }
+        async fn create(&self, topics: &[TopicSpec]) -> Result<()> {
+            self.0.create(topics).await
+        }
+        async fn topics(&self) -> Result<Vec<String>> {
+            self.0.topics().await
+        }
+        async fn bounds(&self, topic: &str) -> Result<Vec<connectors::log::Bounds>> {
+            self.0.bounds(topic).await
+        }
+        async fn read(&self, topic: &str, part: i32, from: i64, max: usize) -> Result<Vec<connectors::log::Message>> {
+            self.1.fetch_max(max, std::sync::atomic::Ordering::SeqCst);
+            self.0.read(topic, part, from, max).await
+        }
+        async fn position(&self, group: &str, topic: &str) -> Result<std::collections::BTreeMap<i32, i64>> {
+            self.0.position(group, topic).await
+        }
+        async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn connectors::log::Source>> {
+            self.0.subscribe(subscription).await
+        }
+        async fn producer(&self) -> Result<Arc<dyn connectors::log::Producer>> {
+            self.0.producer().await
+        }
+        async fn trim(&self, topic: &str, partition: i32, before: i64) -> Result<()> {
+            self.0.trim(topic, partition, before).await
+        }
+    }
+
+    #[tokio::test]
+    async fn long_messages_are_read_a_few_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("topics")).unwrap();
+        let asked = Arc::new(Asked(connectors::memory::Log::new(clock()), 0.into()));
+        let ours: Arc<dyn Log> = asked.clone();
+        let _serving = serve(&ours, folder.path()).await.unwrap();
+        let card = std::fs::read(door(folder.path())).unwrap();
+        let theirs = Client::through(&card, clock()).unwrap();
+        theirs.create(&[TopicSpec { name: "long".into(), partitions: 1 }]).await.unwrap();
+        let record =
+            |length| Record { topic: "long".into(), key: None, payload: vec![0u8; length].into(), headers: vec![] };
+        let producer = ours.producer().await.unwrap();
+        producer.send((0..40).map(|_| record(1 << 20)).chain((0..100).map(|_| record(1))).collect()).await.unwrap();
+        let mut read = Vec::new();
+        let mut answers = 0;
+        while read.len() < 140 {
+            let next = i64::try_from(read.len()).unwrap();
+            let some = theirs.read("long", 0, next, 1_000_000).await.unwrap();
+            assert!(some.iter().map(|m| m.payload.len()).sum::<usize>() <= 9 << 20);
+            read.extend(some.into_iter().map(|m| m.offset));
+            answers += 1;
+        }
+        assert!(read.iter().copied().eq(0..140) && answers == 5, "{answers} answers: {read:?}");
+        assert!(asked.1.load(std::sync::atomic::Ordering::SeqCst) <= 16);
+    }
+
     #[tokio::test]
     async fn nobody_enters_without_the_token() {
         let folder = tempfile::tempdir().unwrap();

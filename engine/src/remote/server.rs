@@ -33,6 +33,9 @@ impl Drop for Door {
 /// Messages in one answer, at most.
 const MOST: usize = 1000;
 
+/// Messages that are read at a time: an answer holds no more than [`ENOUGH`] and so many of the longest messages.
+const STEP: usize = 16;
+
 /// What every request needs.
 struct Served {
     /// The run holds the log, and closes it when it ends.
@@ -109,14 +112,21 @@ async fn done(log: &dyn Log, ask: Ask) -> Result<Answer> {
         Ask::Topics => Answer::Names(log.topics().await?),
         Ask::Bounds(topic) => Answer::bounds(&log.bounds(&topic).await?),
         Ask::Read { topic, partition, offset, max } => {
-            let messages = log.read(&topic, partition, offset, max.min(MOST)).await?;
-            let mut bytes = 0;
-            let fits = |message: &&connectors::log::Message| {
-                let before = bytes;
-                bytes += message.size();
-                before < ENOUGH
-            };
-            Answer::Messages(messages.iter().take_while(fits).map(Kept::of).collect())
+            let (mut kept, mut bytes, mut next) = (Vec::new(), 0, offset);
+            while bytes < ENOUGH && kept.len() < max.min(MOST) {
+                let step = STEP.min(max.min(MOST) - kept.len());
+                let read = log.read(&topic, partition, next, step).await?;
+                let Some(last) = read.last() else { break };
+                next = last.offset + 1;
+                for message in &read {
+                    if bytes >= ENOUGH {
+                        break;
+                    }
+                    bytes += message.size();
+                    kept.push(Kept::of(message));
+                }
+            }
+            Answer::Messages(kept)
         }
         Ask::Position { group, topic } => Answer::Position(log.position(&group, &topic).await?.into_iter().collect()),
         Ask::Send(records) => {

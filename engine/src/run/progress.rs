@@ -12,6 +12,8 @@ pub struct Progress {
     pub messages: u64,
     /// Calls of APIs.
     pub calls: u64,
+    /// Links that were asked for anew: the old one had expired or was refused.
+    pub refreshes: u64,
     /// Files put into a store.
     pub files: u64,
     /// Rows committed.
@@ -30,6 +32,7 @@ impl Progress {
             |all, one| Progress {
                 messages: all.messages + one.messages,
                 calls: all.calls + one.calls,
+                refreshes: all.refreshes + one.refreshes,
                 files: all.files + one.files,
                 rows: all.rows + one.rows,
                 failed: all.failed + one.failed,
@@ -46,6 +49,7 @@ impl Progress {
         Progress {
             messages: load(&flow.stats.messages),
             calls: load(&flow.stats.calls),
+            refreshes: load(&flow.stats.refreshes),
             files: load(&flow.stats.uploads),
             rows: flow.stats.tables.values().map(|t| load(&t.rows)).sum(),
             failed: flow.stats.retried.total() + flow.stats.dead.total(),
@@ -56,11 +60,13 @@ impl Progress {
 
 impl std::fmt::Display for Progress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Progress { messages, calls, files, rows, failed, lag_ms } = self;
+        let Progress { messages, calls, refreshes, files, rows, failed, lag_ms } = self;
         let lag = *lag_ms as f64 / 1000.0;
+        // Most topologies have no links that expire.
+        let refreshed = if *refreshes > 0 { format!("{refreshes} links refreshed, ") } else { String::new() };
         write!(
             f,
-            "{messages} messages, {calls} calls, {files} files, {rows} rows, {failed} retried or dead, lag {lag:.1} s"
+            "{messages} messages, {calls} calls, {refreshed}{files} files, {rows} rows, {failed} retried or dead, lag {lag:.1} s"
         )
     }
 }

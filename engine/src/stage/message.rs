@@ -36,6 +36,8 @@ pub mod header {
     pub const DUE: &str = "due";
     /// Follows a message through topics.
     pub const TRACE: &str = "trace";
+    /// The consumer group that gave a message up, and that it is replayed for: others read the same topic.
+    pub const GROUP: &str = "consumer_group";
     /// How a dead message failed on every attempt, a line each.
     pub const HISTORY: &str = "history";
     /// Set on a message that was replayed from the dead letters.
@@ -73,6 +75,13 @@ pub fn meta(message: &Message, is_retry: bool, id: u64, entered: i64) -> Meta {
     let attempt = ours(header::ATTEMPT).and_then(|a| a.parse().ok()).unwrap_or(0);
     let replayed = [header::REPLAYED, header::REPLAYED_FROM_DLQ].iter().any(|name| message.header(name).is_some());
     Meta { id, origin, here, attempt, replayed, entered }
+}
+
+/// The group that `message` was replayed for, if it is another one than `group`: its own flow takes it, and nobody else. A message of
+/// a retry topic is always the flow's own.
+pub fn replayed_for(message: &Message, is_retry: bool, group: &str) -> Option<String> {
+    message.header(header::REPLAYED).filter(|_| !is_retry)?;
+    message.header(header::GROUP).filter(|meant| *meant != group && !meant.is_empty()).map(str::to_owned)
 }
 
 fn parse_origin(text: &str) -> Option<Origin> {
@@ -151,4 +160,35 @@ pub fn source_json(message: &Message, meta: &Meta) -> Json {
     origin.insert("offset", Json::from(meta.origin.offset));
     source.insert("origin", origin.into_value());
     source.into_value()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replay_is_taken_by_the_group_that_gave_it_up() {
+        let message = |headers: &[(&str, &str)]| Message {
+            topic: "orders".into(),
+            partition: 0,
+            offset: 0,
+            time: 0,
+            key: None,
+            payload: Vec::new().into(),
+            headers: headers.iter().map(|(n, v)| ((*n).into(), (*v).to_owned().into())).collect(),
+        };
+        let (replayed, group) = ((header::REPLAYED, "1 2026 dead/0/0"), |name| (header::GROUP, name));
+        let cases: [(&[(&str, &str)], bool, bool); 6] = [
+            (&[], false, false),
+            (&[replayed, group("ours")], false, false),
+            (&[replayed, group("theirs")], false, true),
+            // What an older version wrote, what nobody replayed, and what this flow itself tries again.
+            (&[replayed], false, false),
+            (&[group("theirs")], false, false),
+            (&[replayed, group("theirs")], true, false),
+        ];
+        for (headers, is_retry, other) in cases {
+            assert_eq!(replayed_for(&message(headers), is_retry, "ours").is_some(), other, "{headers:?}");
+        }
+    }
 }

@@ -198,6 +198,13 @@ pub struct Usage {
     pub refreshes: u32,
 }
 
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, more: Usage) {
+        self.calls += more.calls;
+        self.refreshes += more.refreshes;
+    }
+}
+
 /// A stage that waits for the outside.
 #[async_trait]
 pub trait Run: Send + Sync {

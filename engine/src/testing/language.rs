@@ -178,7 +178,7 @@ pub static EXPECT: Shape = Shape {
         Key::new(
             "outcomes",
             CLAIM,
-            "Outcomes since the last look, by flow: `status`, `reason`, `category`, `stage`, `attempts`, `calls`, `event`.",
+            "Outcomes since the last look, by flow: `status`, `reason`, `category`, `stage`, `attempts`, `calls`, `refreshes`, `event`.",
         ),
         Key::new("files", CLAIM, "Files, by connection: `path`, `text`, `bytes`, `sha256`."),
     ],

@@ -20,7 +20,7 @@ pub const MESSAGE: &[&str] = &["body", "text", "key", "headers"];
 /// The fields of a call.
 pub const CALL: &[&str] = &["get", "post", "query", "body", "status", "fault", "at"];
 /// The fields of an outcome.
-pub const OUTCOME: &[&str] = &["status", "reason", "category", "stage", "attempts", "calls", "event"];
+pub const OUTCOME: &[&str] = &["status", "reason", "category", "stage", "attempts", "calls", "refreshes", "event"];
 /// The fields of a file.
 pub const FILE: &[&str] = &["path", "text", "bytes", "sha256"];
 
@@ -119,6 +119,7 @@ pub fn outcome(document: &Document) -> Record {
         ("stage", error["stage"].clone()),
         ("attempts", outcome["attempts"].clone()),
         ("calls", outcome["calls"].clone()),
+        ("refreshes", outcome["refreshes"].clone()),
         ("event", bound("event")),
     ];
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use sonic_rs::JsonType;
+use sonic_rs::{JsonType, JsonValueTrait};
 
 use super::super::coerce::ts_text;
 use super::super::value::{NULL, Value};
 use super::super::{Env, Json, json};
 use super::redact::redact_text;
-use super::{Arguments, Fault, Function, argument, ids, take, take_text, text_argument, text_or_null};
+use super::{Arguments, Fault, Form, Function, Run, argument, ids, take, take_text, text_argument, text_or_null};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::of_values(
@@ -41,13 +41,14 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "redact(text)",
         1,
         |a, _| Ok(take_text(a, 0).map(redact_text).into()),
-        "The text with the secrets of its urls replaced by [REDACTED].",
+        "The text with the secrets of its urls replaced by [REDACTED]; in a JSON text also those of members such as `password`.",
     ),
-    Function::plain(
-        "safe_name(text)",
+    Function::new(
+        "safe_name(text, bytes)",
         1,
-        |a, _| mapped(a, safe_name),
-        "A name that is safe in every file store, its extension kept, at most 200 bytes.",
+        Some(2),
+        Form::Plain(Run::Json(|a, _| mapped(a, |text| safe_name(text, most(argument(a, 1)))))),
+        "A name that is safe in every file store, its extension kept, at most 200 bytes, or as many as are given.",
     ),
     Function::plain(
         "ts_text(text)",
@@ -103,24 +104,50 @@ fn parse_json<'v>(arguments: &mut [Value<'v>], _: &Env) -> Result<Value<'v>, Fau
 
 /// Whether some file store or some reader of a file list takes `c` for more than a character of a name.
 fn is_unsafe(c: char) -> bool {
-    let reorders = matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let reorders = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     c.is_control() || reorders || r#"<>:"/\|?*"#.contains(c)
 }
 
+/// How many bytes a name may have.
+fn most(bytes: &Json) -> usize {
+    bytes.as_u64().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(MAX_NAME).clamp(1, MAX_NAME)
+}
+
+/// Whether a system takes the name for a device, whatever stands behind its first dot.
+fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_lowercase();
+    let numbered =
+        |device| stem.strip_prefix(device).is_some_and(|n| n.chars().count() == 1 && n.chars().all(is_number));
+    matches!(&*stem, "con" | "prn" | "aux" | "nul" | "conin$" | "conout$") || numbered("com") || numbered("lpt")
+}
+
+/// Digits, those above a line among them.
+fn is_number(c: char) -> bool {
+    c.is_ascii_digit() || matches!(c, '\u{b9}' | '\u{b2}' | '\u{b3}')
+}
+
 /// See `safe_name` in [`FUNCTIONS`]: separators, control and reserved characters become `_`; blanks around the name and
-/// dots behind it go; what is left of a too long name is its beginning and its extension; nothing becomes `_`.
-pub(super) fn safe_name(name: &str) -> String {
+/// dots behind it go; the name of a device has `_` in front; what is left of a too long name is its beginning and its extension;
+/// nothing becomes `_`.
+fn safe_name(name: &str, most: usize) -> String {
     let name: String = name.chars().map(|c| if is_unsafe(c) { '_' } else { c }).collect();
     let tidy = |name: &str| name.trim_start().trim_end_matches(|c: char| c == '.' || c.is_whitespace()).to_owned();
     let mut name = tidy(&name);
-    if name.len() > MAX_NAME {
-        let extension = name.rfind('.').and_then(|dot| name.get(dot..)).filter(|suffix| suffix.len() <= MAX_EXTENSION);
+    if is_device(&name) {
+        name.insert(0, '_');
+    }
+    if name.len() > most {
+        let longest = MAX_EXTENSION.min(most / 2);
+        let extension = name.rfind('.').and_then(|dot| name.get(dot..)).filter(|suffix| suffix.len() <= longest);
         let extension = extension.unwrap_or_default().to_owned();
-        let mut end = MAX_NAME - extension.len();
+        let mut end = most - extension.len();
         while !name.is_char_boundary(end) {
             end -= 1;
         }
         name = tidy(&format!("{}{extension}", name.get(..end).unwrap_or_default()));
+        if is_device(&name) {
+            name.replace_range(..1, "_");
+        }
     }
     if name.is_empty() { "_".to_owned() } else { name }
 }
@@ -169,9 +196,28 @@ mod tests {
             ("a%2Fb.pdf", "a%2Fb.pdf"),
             ("name. ", "name"),
             ("gpj.\u{202e}exe", "gpj._exe"),
+            ("\u{61c}a\u{2067}b", "_a_b"),
+            // Devices of a system are no files.
+            ("CON", "_CON"),
+            ("nul.tar.gz", "_nul.tar.gz"),
+            ("aux .pdf", "_aux .pdf"),
+            ("com7.txt", "_com7.txt"),
+            ("LPT\u{b2}", "_LPT\u{b2}"),
+            ("com10.txt", "com10.txt"),
+            ("console.log", "console.log"),
+            ("contract.pdf", "contract.pdf"),
         ] {
-            assert_eq!(safe_name(name), expected, "{name:?}");
+            assert_eq!(safe_name(name, MAX_NAME), expected, "{name:?}");
         }
+        for (name, most, expected) in [
+            ("0123456789.pdf", 8, "0123.pdf"),
+            ("0123456789.jpeg", 8, "01234567"),
+            ("console", 3, "_on"),
+            ("éé", 1, "_"),
+        ] {
+            assert_eq!(safe_name(name, most), expected, "{name:?}");
+        }
+        let safe_name = |name: &str| safe_name(name, MAX_NAME);
         let long = safe_name(&format!("{}.jpeg", "é".repeat(300)));
         assert!(long.len() <= MAX_NAME && long.len() > MAX_NAME - 4 && long.ends_with("é.jpeg"), "{long}");
         assert_eq!(safe_name(&"x".repeat(500)).len(), MAX_NAME);
@@ -180,11 +226,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn safe_names_are_safe_and_stable(name in "\\PC{0,300}|[ ./\\\\a\u{0}é]{0,300}") {
-            let safe = safe_name(&name);
-            prop_assert!(!safe.is_empty() && safe.len() <= MAX_NAME && safe != "." && safe != "..");
-            prop_assert!(!safe.chars().any(is_unsafe));
-            prop_assert_eq!(safe_name(&safe), safe);
+        fn safe_names_are_safe_and_stable(
+            name in "\\PC{0,300}|[ ./\\\\a\u{0}é]{0,300}|(con|nul|lpt|1|²|[. ]|x){0,4}", most in prop::sample::select(&[1usize, 3, 20, 200][..]),
+        ) {
+            let safe = safe_name(&name, most);
+            prop_assert!(!safe.is_empty() && safe.len() <= most && safe != "." && safe != "..");
+            prop_assert!(!safe.chars().any(is_unsafe) && !is_device(&safe));
+            prop_assert_eq!(safe_name(&safe, most), safe);
         }
     }
 }

@@ -42,7 +42,7 @@ enum Verb {
 /// Which dead letters; nothing said means all.
 #[derive(clap::Args)]
 struct Selection {
-    /// What names a letter: its trace, its key, `partition/offset`, or the value of a field of its message, such as an event's id
+    /// What names a letter: its trace, its key, `topic/partition/offset`, or the value of a field of its message, such as an event's id
     #[arg(value_name = "ID")]
     ids: Vec<String>,
     /// The topologies [default: those in the folder `topologies`]

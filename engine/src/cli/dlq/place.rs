@@ -56,7 +56,26 @@ pub(super) async fn open(selection: &Selection, environment: &Environment) -> Re
     if places.is_empty() {
         return Err(Failed::usage("none of the chosen flows has a topic of dead letters"));
     }
+    for id in &selection.ids {
+        unambiguous(id, &places).await?;
+    }
     Ok(places)
+}
+
+/// A place without its topic is in every topic that is as long: whoever means one letter must not replay several.
+async fn unambiguous(id: &str, places: &[Place]) -> Result<(), Failed> {
+    let Some((partition, offset)) = crate::dlq::place(id) else { return Ok(()) };
+    let mut topics = Vec::new();
+    for Place { queue, log } in places {
+        let bounds = log.bounds(&queue.topic).await?;
+        if bounds.iter().any(|b| b.partition == partition && (b.low..b.high).contains(&offset)) {
+            topics.push(format!("{}/{id}", queue.topic));
+        }
+    }
+    match topics.len() {
+        0 | 1 => Ok(()),
+        count => Err(Failed::usage(format!("{id} is a letter in {count} topics; say which: {}", topics.join(", ")))),
+    }
 }
 
 async fn opened(kafka: &Kafka, data: &Path, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Log>, Failed> {

@@ -3,7 +3,7 @@
 //! What is in a letter came from outside: control characters, which could move a terminal's cursor, are shown as blanks. Secrets in
 //! a payload are left out; `engine consume` shows it as it is.
 
-use connectors::redact::{REDACTED, redact};
+use connectors::redact::{REDACTED, SECRET_MEMBERS, redact};
 
 use crate::dlq::{Action, Letter, Queue};
 use crate::expr::Json;
@@ -23,26 +23,10 @@ fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// Members of a payload whose values are secret whatever they hold.
-const SECRET: [&str; 12] = [
-    "token",
-    "access_token",
-    "refresh_token",
-    "accesstoken",
-    "password",
-    "pwd",
-    "secret",
-    "client_secret",
-    "api_key",
-    "apikey",
-    "x-api-key",
-    "authorization",
-];
-
 /// A payload without its secrets. It may be no JSON, so the text is looked at.
 fn hidden(payload: &[u8]) -> String {
     let mut text = redact(&String::from_utf8_lossy(payload)).into_owned();
-    for name in SECRET.map(|name| format!("\"{name}\"")) {
+    for name in SECRET_MEMBERS.iter().map(|name| format!("\"{name}\"")) {
         let mut from = 0;
         while let Some(found) = text.get(from..).and_then(|rest| rest.to_ascii_lowercase().find(&name)) {
             from += found + name.len();

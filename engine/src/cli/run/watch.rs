@@ -130,9 +130,9 @@ fn tell(runs: &[Run], simulated: &[Simulated], now: i64, person: bool) {
         return;
     }
     for (run, flow) in runs.iter().flat_map(|run| run.flows.iter().map(move |flow| (run, flow))) {
-        let Progress { messages, calls, files, rows, failed, lag_ms } = Progress::of_flow(flow, now);
+        let Progress { messages, calls, refreshes, files, rows, failed, lag_ms } = Progress::of_flow(flow, now);
         let (topology, flow) = (run.plan.name.as_str(), flow.name.as_str());
-        tracing::info!(topology, flow, messages, calls, files, rows, failed, lag_ms, "progress");
+        tracing::info!(topology, flow, messages, calls, refreshes, files, rows, failed, lag_ms, "progress");
     }
 }
 

@@ -64,6 +64,7 @@ impl Binding {
             ("reason", Some(Text)),
             ("attempts", Some(Int32)),
             ("calls", Some(Int64)),
+            ("refreshes", Some(Int64)),
             ("duration_ms", Some(Int64)),
             ("at", Some(Timestamp)),
         ]) else {

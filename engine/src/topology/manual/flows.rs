@@ -106,7 +106,7 @@ source:
         text: "\
 Rows for a table, `name?` leaves a null out (absent), a plain name writes null. Every block carries all columns of the key and all that are never null, as plain names. One flow feeds a table.
 
-`on: [done, skipped, retried, dead]` instead of `from`: once for each message with that outcome, bound to `outcome`: `status`, `reason`, `attempts`, `calls`, `duration_ms`, `at`,
+`on: [done, skipped, retried, dead]` instead of `from`: once for each message with that outcome, bound to `outcome`: `status`, `reason`, `attempts`, `calls`, `refreshes` (links that were asked for anew), `duration_ms`, `at`,
 `error: {message, category, stage, status}`; the stages' bindings are not in sight, `event` is null where the message could not be read.",
         tables: &[(&ROWS, &[])],
         example: "\

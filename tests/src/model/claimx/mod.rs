@@ -186,6 +186,7 @@ impl<'a> Model<'a> {
     fn fate(&self, event: &Event) -> Fate {
         let project = || Fate::of(Answers::project(self.account, &event.project).as_ref());
         match event.kind.as_str() {
+            _ if names_no_medium(event) => Fate::DEAD,
             "PROJECT_AUTO_XA_LINKING_UNSUCCESSFUL" => Fate::SUCCESS,
             "PROJECT_CREATED" | "POLICYHOLDER_INVITED" | "POLICYHOLDER_JOINED" => project(),
             "VIDEO_COLLABORATION_INVITE_SENT" | "VIDEO_COLLABORATION_COMPLETED" => {
@@ -223,6 +224,7 @@ impl<'a> Model<'a> {
     /// The projects an event asks for.
     fn owners(&self, event: &Event) -> Vec<String> {
         match event.kind.as_str() {
+            _ if names_no_medium(event) => Vec::new(),
             "PROJECT_CREATED"
             | "PROJECT_MFN_ADDED"
             | "POLICYHOLDER_INVITED"
@@ -487,4 +489,10 @@ fn later(draft: &mut Draft, column: &'static str, at: i64) {
         _ => Cell::Is(json!(text)),
     };
     draft.cells.insert(column, kept);
+}
+
+/// Whether an event asks for a medium by an id that is none: it is dead before any call.
+fn names_no_medium(event: &Event) -> bool {
+    let by_medium = matches!(event.kind.as_str(), "PROJECT_FILE_ADDED" | "PROJECT_MFN_ADDED");
+    by_medium && event.media.as_ref().is_some_and(|media| int(&json!(media)).is_null())
 }

@@ -39,13 +39,16 @@ pub fn tasks(event: &Event, admits: impl Fn(&str) -> bool) -> Vec<Task> {
     let Some(assignment) = coerce::text(&event.data["assignmentId"]).as_str().map(str::to_owned) else {
         return Vec::new();
     };
-    let estimate = coerce::text(&event.data["estimateVersion"]).as_str().map_or("unknown".to_owned(), safe);
+    let estimate = coerce::text(&event.data["estimateVersion"]);
+    let estimate = estimate.as_str().map_or("unknown".to_owned(), |version| cleaned(version, 11));
+    let short = cleaned(&assignment, 38);
     let prefix = match event.subtype.as_str() {
-        "firstNoticeOfLossReceived" => format!("{}_FNOL_", safe(&assignment)),
-        "estimatePackageReceived" => format!("{}_{estimate}_", safe(&assignment)),
-        _ => format!("{}_", safe(&assignment)),
+        "firstNoticeOfLossReceived" => format!("{short}_FNOL_"),
+        "estimatePackageReceived" => format!("{short}_{estimate}_"),
+        _ => format!("{short}_"),
     };
-    let folder = format!("{}/{}/{}", safe(&event.subtype), safe(&assignment), safe(&event.trace));
+    let trace = if safe(&event.trace) == event.trace { &event.trace } else { &event.id };
+    let folder = format!("{}/{}/{trace}", safe(&event.subtype), safe(&assignment));
     let mut tasks: Vec<Task> = Vec::new();
     let mut taken: BTreeMap<String, usize> = BTreeMap::new();
     for url in event.links() {
@@ -95,8 +98,14 @@ pub fn is_allowed(url: &str) -> bool {
 
 /// A name without separators, control and reserved characters, not too long, and nothing that leads upwards.
 pub fn safe(name: &str) -> String {
+    cleaned(name, LONGEST)
+}
+
+/// The same of at most so many bytes.
+fn cleaned(name: &str, most: usize) -> String {
     let reserved = |c: char| {
         c.is_control()
+            || c == '\u{61c}'
             || r#"<>:"/\|?*"#.contains(c)
             || ('\u{200e}'..='\u{200f}').contains(&c)
             || ('\u{2028}'..='\u{202e}').contains(&c)
@@ -107,13 +116,19 @@ pub fn safe(name: &str) -> String {
     if clean.is_empty() {
         return "_".to_owned();
     }
-    if clean.len() <= LONGEST {
+    let stem = clean.split('.').next().unwrap_or_default().trim_end().to_lowercase();
+    let device = ["con", "prn", "aux", "nul", "conin$", "conout$"].contains(&stem.as_str())
+        || ["com", "lpt"].iter().any(|port| (0..10).any(|number| stem == format!("{port}{number}")));
+    let clean = if device { format!("_{clean}") } else { clean.to_owned() };
+    let clean = clean.as_str();
+    if clean.len() <= most {
         return clean.to_owned();
     }
+    let longest = (most / 2).min(20);
     let extension =
-        clean.rfind('.').map(|dot| &clean[dot..]).filter(|extension| extension.len() <= 20).unwrap_or_default();
+        clean.rfind('.').map(|dot| &clean[dot..]).filter(|extension| extension.len() <= longest).unwrap_or_default();
     let mut stem = clean;
-    while stem.len() + extension.len() > LONGEST {
+    while stem.len() + extension.len() > most {
         let mut shorter = stem.chars();
         shorter.next_back();
         stem = shorter.as_str();

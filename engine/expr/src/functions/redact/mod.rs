@@ -1,18 +1,28 @@
-//! Removal of secrets from urls and from texts that hold urls.
+//! Removal of secrets from urls, from texts that hold urls, and from JSON texts.
 //!
 //! What goes: the value of every query parameter whose name is in [`SECRETS`], and the user's part of a url. The rest stays byte
 //! for byte. A text that begins as a url is one, to its end: its query is what stands between `?` and `#`, and a value there ends at
-//! the next `&`, whatever it holds. In any other text (an error message, a JSON text) `name=value` is looked for wherever it stands,
-//! and the word behind `bearer` goes too. A url that is percent-encoded as a parameter of another is looked into.
+//! the next `&`, whatever it holds. In a JSON text each string is a text by itself ([`document`]). Any other text is prose: a
+//! parameter is what stands behind `?`, `&`, `;` or `#`, a name that says of itself that it is secret (`password=`) counts anywhere,
+//! others (`key=`) are words; the word behind `bearer` goes if it is a token. A url that is percent-encoded as a parameter of another
+//! is looked into.
 
 use std::borrow::Cow;
 
 use connectors::redact::SECRET_KEYS as SECRETS;
-use memchr::{memchr_iter, memchr2, memchr2_iter};
+use memchr::{memchr, memchr_iter, memchr2, memchr2_iter};
 use percent_encoding::percent_decode_str;
+
+mod document;
 
 /// What stands for a secret.
 const REDACTED: &str = "[REDACTED]";
+
+/// Of [`SECRETS`] those that are words as well: in prose they name a secret only where a parameter can stand.
+const WORDS: &[&str] = &["auth", "key", "se", "sign", "sp", "spr", "sr", "st", "sv"];
+
+/// No word of a language behind `bearer` is as long as this without a blank, and no token is shorter.
+const MIN_TOKEN: usize = 16;
 
 /// How far a name may reach back: the longest with every byte percent-encoded, twice.
 const MAX_NAME: usize = 110;
@@ -29,6 +39,11 @@ pub fn redact(text: &str) -> String {
 
 /// The same; a text without secrets stays what it is.
 pub(super) fn redact_text(text: Cow<'_, str>) -> Cow<'_, str> {
+    match document::redact(&text) {
+        Some(document::Redacted::Nothing) => return text,
+        Some(document::Redacted::To(redacted)) => return Cow::Owned(redacted),
+        None => {}
+    }
     if let Some(found) = in_url(&text) {
         return if found.is_empty() { text } else { Cow::Owned(cover(&text, found)) };
     }
@@ -63,19 +78,27 @@ fn in_url(text: &str) -> Option<Vec<(usize, usize)>> {
     let mut found = Vec::new();
     users(text, &mut found);
     // What begins as a url may go on as a sentence.
-    if let Some(blank) = text.find(char::is_whitespace).filter(|blank| *blank > 0) {
+    if document::names_bearer(text.as_bytes())
+        && let Some(blank) = text.find(char::is_whitespace).filter(|blank| *blank > 0)
+    {
         behind(blank, text.get(blank..), bearers, &mut found);
     }
     behind(end, text.get(end..), parameters, &mut found);
     let mut at = query + 1;
     for pair in text.get(at..end).unwrap_or_default().split('&') {
-        match pair.find('=') {
-            Some(equals) if is_secret(pair.get(..equals).unwrap_or_default()) => {
+        match memchr(b'=', pair.as_bytes()) {
+            Some(equals) if is_secret(pair.get(..equals).unwrap_or_default(), true) => {
                 if equals + 1 < pair.len() {
                     found.push((at + equals + 1, at + pair.len()));
                 }
             }
-            _ => behind(at, Some(pair), parameters, &mut found),
+            Some(equals) => {
+                let value = pair.get(equals + 1..).filter(|value| memchr2(b'=', b'%', value.as_bytes()).is_some());
+                behind(at + equals + 1, value, parameters, &mut found);
+            }
+            // With the sign in front of it, which says that it is a parameter.
+            None if pair.contains('%') => behind(at - 1, text.get(at - 1..at + pair.len()), parameters, &mut found),
+            None => {}
         }
         at += pair.len() + 1;
     }
@@ -123,7 +146,7 @@ fn cover(text: &str, found: Vec<(usize, usize)>) -> String {
     out
 }
 
-/// The words behind `bearer` and a blank.
+/// The tokens behind `bearer` and a blank.
 fn bearers(text: &str, found: &mut Vec<(usize, usize)>) {
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -139,6 +162,7 @@ fn bearers(text: &str, found: &mut Vec<(usize, usize)>) {
             at += 1;
             continue;
         }
+        let is_header = text.get(..at).is_some_and(names_the_header);
         at += 6;
         let blank = text.get(at..).unwrap_or_default();
         let blanks = match blank.bytes().take_while(u8::is_ascii_whitespace).count() {
@@ -147,11 +171,20 @@ fn bearers(text: &str, found: &mut Vec<(usize, usize)>) {
             count => count,
         };
         let end = value_end(text, at + blanks, 0);
-        if blanks > 0 && end > at + blanks {
+        let word = text.get(at + blanks..end).unwrap_or_default();
+        let token = word.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte)).count();
+        if blanks > 0 && if is_header { !word.is_empty() } else { token >= MIN_TOKEN } {
             found.push((at + blanks, end));
             at = end;
         }
     }
+}
+
+/// Whether `before` ends as what stands before the value of the header that holds credentials.
+fn names_the_header(before: &str) -> bool {
+    let name = before.trim_end_matches([' ', ':', '=', '"', '\'']).as_bytes();
+    name.len() < before.len()
+        && name.last_chunk().is_some_and(|word: &[u8; 13]| word.eq_ignore_ascii_case(b"authorization"))
 }
 
 /// What stands between `://` and the last `@` before the host ends. A text has fewer `@` than `://`, so they are looked for.
@@ -176,7 +209,7 @@ fn parameters(text: &str, found: &mut Vec<(usize, usize)>) {
     while let Some((equals, width, level)) = next_equals(text, at) {
         let start = equals + width;
         at = start;
-        if is_secret(text.get(..equals).unwrap_or_default()) {
+        if is_secret(text.get(..equals).unwrap_or_default(), false) {
             let end = value_end(text, start, level);
             if end > start {
                 found.push((start, end));
@@ -209,8 +242,16 @@ fn encoded(bytes: &[u8], at: usize, code: &[u8; 2]) -> Option<(usize, usize)> {
     bytes.get(end..end + 2)?.eq_ignore_ascii_case(code).then_some((end + 2 - at, level))
 }
 
-/// Whether the name that ends where `before` ends is secret.
-fn is_secret(before: &str) -> bool {
+/// Whether the name that ends where `before` ends is secret. In a query every name is one of a parameter.
+fn is_secret(before: &str, in_query: bool) -> bool {
+    // The names of a query are plain, nearly all of them.
+    if in_query && before.len() <= 32 && before.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        let mut lower = [0u8; 32];
+        let Some(lower) = lower.get_mut(..before.len()) else { return false };
+        lower.copy_from_slice(before.as_bytes());
+        lower.make_ascii_lowercase();
+        return names_secret(lower, true);
+    }
     let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_%".contains(byte);
     let length = before.bytes().rev().take(MAX_NAME).take_while(in_name).count();
     let (front, run) = before.split_at_checked(before.len() - length).unwrap_or((before, ""));
@@ -218,18 +259,32 @@ fn is_secret(before: &str) -> bool {
     for _ in 0..if run.contains('%') { 3 } else { 0 } {
         name = Cow::Owned(percent_decode_str(&name).decode_utf8_lossy().into_owned());
     }
-    let name = name.rsplit(|c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c))).next().unwrap_or_default();
+    let (separator, name) = match name.char_indices().rfind(|(_, c)| !(c.is_ascii_alphanumeric() || "-_".contains(*c)))
+    {
+        Some((at, c)) => (Some(c), name.get(at + c.len_utf8()..).unwrap_or_default()),
+        None => (front.chars().next_back(), &*name),
+    };
     // None is longer than this, with what is left of an escape before it.
     let mut lower = [0u8; 32];
     let Some(lower) = lower.get_mut(..name.len()) else { return false };
     lower.copy_from_slice(name.as_bytes());
     lower.make_ascii_lowercase();
-    let known = |name: &[u8]| SECRETS.binary_search_by(|secret| secret.as_bytes().cmp(name)).is_ok();
-    if known(lower) {
+    if names_secret(lower, in_query || separator.is_some_and(|c| "?&;#".contains(c))) {
         return true;
     }
     // Behind a backslash the name may begin with what is left of a JSON escape: `\u0026sig=`, `\nsig=`.
-    front.ends_with('\\') && [1, 5].iter().any(|skip| lower.get(*skip..).is_some_and(known))
+    let separates =
+        lower.get(..5).is_some_and(|code| [b"u0026", b"u003f", b"u003b", b"u0023"].iter().any(|c| *c == code));
+    separator == Some('\\')
+        && [(1, false), (5, separates)]
+            .iter()
+            .any(|(skip, opens)| lower.get(*skip..).is_some_and(|n| names_secret(n, *opens)))
+}
+
+/// Whether a name in lower case is secret where a parameter stands, or anywhere.
+fn names_secret(name: &[u8], parameter: bool) -> bool {
+    SECRETS.binary_search_by(|secret| secret.as_bytes().cmp(name)).is_ok()
+        && (parameter || !WORDS.iter().any(|word| word.as_bytes() == name))
 }
 
 /// Where a value ends that begins at `start`, in a parameter whose `=` is encoded `level` times.
@@ -270,8 +325,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_sorted() {
-        assert!(SECRETS.is_sorted());
+    fn names_are_sorted_and_words_are_names() {
+        assert!(SECRETS.is_sorted() && WORDS.iter().all(|word| SECRETS.contains(word)));
     }
 
     #[test]
@@ -284,21 +339,28 @@ mod tests {
             ("https://h/a.pdf?sig=a b\"c<d>&x=1#key=2", "https://h/a.pdf?sig=[REDACTED]&x=1#key=[REDACTED]"),
             ("https://h/cb#access_token=S", "https://h/cb#access_token=[REDACTED]"),
             ("https://h/?next=https://me:pw@i/x", "https://h/?next=https://[REDACTED]@i/x"),
-            ("https://h/x: answered 401 to Bearer S", "https://h/x: answered 401 to Bearer [REDACTED]"),
+            ("https://h/x: answered 401 to Bearer 0123456789abcdef", "https://h/x: answered 401 to Bearer [REDACTED]"),
             (" https://h/a?b=1;sig=2", " https://h/a?b=1;sig=[REDACTED]"),
             ("https://h/f?sv=1&x=2&SIG=a%2Fb%3D&se=", "https://h/f?sv=[REDACTED]&x=2&SIG=[REDACTED]&se="),
             (
                 "https://h/f?X-Amz-Date=1&X-Amz-Signature=ab&X-Amz-Credential=k%2F1#top",
                 "https://h/f?X-Amz-Date=1&X-Amz-Signature=[REDACTED]&X-Amz-Credential=[REDACTED]#top",
             ),
-            ("sign=1&signed=2&design=3&xsig=4", "sign=[REDACTED]&signed=2&design=3&xsig=4"),
+            ("?sign=1&signed=2&design=3&xsig=4", "?sign=[REDACTED]&signed=2&design=3&xsig=4"),
+            // Words of prose are words.
+            ("key=9 sign=x; sp=2, see the bearer of key = 3", "key=9 sign=x; sp=2, see the bearer of key = 3"),
+            ("key=9 of https://h/a?key=9 is key=9", "key=9 of https://h/a?key=[REDACTED] is key=9"),
+            ("password=hunter2 sig=ab", "password=[REDACTED] sig=[REDACTED]"),
+            ("a load bearer 2x10, bearer bonds", "a load bearer 2x10, bearer bonds"),
             ("get https://h?token=abc failed: 403", "get https://h?token=[REDACTED] failed: 403"),
             (r#"{"u":"https://h?token=a","n":"x=1"}"#, r#"{"u":"https://h?token=[REDACTED]","n":"x=1"}"#),
+            (r#"{"u":"https:\/\/h?a=1\u0026sig=x\/y\u0026b=2"}"#, r#"{"u":"https://h?a=1&sig=[REDACTED]&b=2"}"#),
+            (r#"{"u":"line\npwd=v\nkey=1"}"#, r#"{"u":"line\npwd=[REDACTED]\nkey=1"}"#),
+            // No JSON, so a text as every other.
             (
-                r#"{"u":"https:\/\/h?a=1\u0026sig=x\/y\u0026b=2"}"#,
-                r#"{"u":"https:\/\/h?a=1\u0026sig=[REDACTED]\u0026b=2"}"#,
+                r#"{"u":"line\npwd=v\nsee ?a\u0026key=v" x"#,
+                r#"{"u":"line\npwd=[REDACTED]\nsee ?a\u0026key=[REDACTED]" x"#,
             ),
-            (r#"{"u":"line\nkey=v\nnext"}"#, r#"{"u":"line\nkey=[REDACTED]\nnext"}"#),
             ("https://h?a=1&amp;sig=x&amp;b=2", "https://h?a=1&amp;sig=[REDACTED]&amp;b=2"),
             (
                 "https://h?next=https%3A%2F%2Fi%3Fsig%3Dx%26b%3D1&c=2",
@@ -308,12 +370,12 @@ mod tests {
             ("https://h?s%69g=x", "https://h?s%69g=[REDACTED]"),
             ("Authorization: Bearer abc.def, retry", "Authorization: Bearer [REDACTED] retry"),
             ("authorization=Bearer abc", "authorization=[REDACTED] [REDACTED]"),
-            ("bearer%20abc&x", "bearer%20[REDACTED]&x"),
+            ("bearer%20abcdefgh12345678&x", "bearer%20[REDACTED]&x"),
             ("the forbearer x and bearer", "the forbearer x and bearer"),
             ("https://me:pw@h/x?y=z@w", "https://[REDACTED]@h/x?y=z@w"),
             ("sig=://&@", "sig=[REDACTED]"),
             ("mail a@b.c https://h/a@b", "mail a@b.c https://h/a@b"),
-            ("key=é&x", "key=[REDACTED]&x"),
+            ("?key=é&x", "?key=[REDACTED]&x"),
             ("sig=a\\", "sig=[REDACTED]\\"),
             ("sig=x==&y", "sig=[REDACTED]&y"),
         ] {
@@ -339,7 +401,7 @@ mod tests {
     #[test]
     fn the_longest_name_fits() {
         assert!(SECRETS.iter().all(|name| name.len() + 5 <= 32));
-        assert!(!is_secret(&"x".repeat(40)) && is_secret("\\u0026X-Amz-Security-Token"));
+        assert!(!is_secret(&"x".repeat(40), true) && is_secret("\\u0026X-Amz-Security-Token", false));
     }
 
     #[test]
@@ -354,6 +416,7 @@ mod tests {
             name in prop::sample::select(SECRETS), secret in "[A-Za-z0-9%/+=._~-]{1,40}HUSH", upper in any::<bool>(),
             before in "[ -~]{0,20}", after in "[ -~é]{0,20}", separator in prop::sample::select(&["?", "&", " ", "\"", "\\u0026", "%3F"][..])
         ) {
+            prop_assume!(!WORDS.contains(&name) || !" \"".contains(separator));
             let name = if upper { name.to_uppercase() } else { name.to_owned() };
             let text = format!("{before}{separator}{name}={secret}&{after}");
             prop_assert!(!redact(&text).contains("HUSH"), "{} -> {}", text, redact(&text));
