@@ -33,7 +33,7 @@ impl Category {
     }
 
     /// The spelling used in headers, tables, metrics and YAML.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Category::Transient => "transient",
             Category::Auth => "auth",

@@ -151,6 +151,8 @@ fn what_is_wrong_with_a_file_is_shown_at_its_place() {
         ("topology: shop.yaml", "topology: shops.yaml", "cannot read"),
         ("outcomes: {orders:", "outcomes: {order:", "there is no flow `order`"),
         ("- {get: \"/customers/{id}\"", "- {get: \"customers/{id}\"", "is no path"),
+        ("[{status: retried", "[{status: retryed", "did you mean `retried`?"),
+        ("category: transient}", "category: transcient}", "did you mean `transient`?"),
     ];
     for (from, to, says) in cases {
         let test = good.replacen(from, to, 1);

@@ -16,20 +16,29 @@ use super::{Json, time};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kinds(u8);
 
-/// Text.
-const TEXT: Kinds = Kinds(1);
-/// A number.
-const NUMBER: Kinds = Kinds(2);
-/// A boolean.
-const BOOL: Kinds = Kinds(4);
-/// A list.
-const LIST: Kinds = Kinds(8);
-/// An object.
-const OBJECT: Kinds = Kinds(16);
-/// Anything.
-const ANY: Kinds = Kinds(31);
+const TEXT: Kinds = Kinds::TEXT;
+const NUMBER: Kinds = Kinds::NUMBER;
+const BOOL: Kinds = Kinds::BOOL;
+const LIST: Kinds = Kinds::LIST;
+const OBJECT: Kinds = Kinds::OBJECT;
+const ANY: Kinds = Kinds::ANY;
 
 impl Kinds {
+    /// None: of the value null alone.
+    pub const NONE: Kinds = Kinds(0);
+    /// Text.
+    pub const TEXT: Kinds = Kinds(1);
+    /// A number.
+    pub const NUMBER: Kinds = Kinds(2);
+    /// A boolean.
+    pub const BOOL: Kinds = Kinds(4);
+    /// A list.
+    pub const LIST: Kinds = Kinds(8);
+    /// An object.
+    pub const OBJECT: Kinds = Kinds(16);
+    /// Anything.
+    pub const ANY: Kinds = Kinds(31);
+
     /// The kinds of the values of a type; none: any.
     pub fn of(kind: Option<ColumnType>) -> Kinds {
         match kind {
@@ -45,8 +54,14 @@ impl Kinds {
         self.0 & others.0 != 0
     }
 
-    const fn or(self, other: Kinds) -> Kinds {
+    /// These kinds and others.
+    pub const fn or(self, other: Kinds) -> Kinds {
         Kinds(self.0 | other.0)
+    }
+
+    /// The kinds that values of these have when they are not true: a number always is.
+    pub const fn falsy(self) -> Kinds {
+        Kinds(self.0 & !NUMBER.0)
     }
 }
 
@@ -177,12 +192,14 @@ pub enum Gist {
     Call(&'static str),
     /// The value of one of these.
     Either(Vec<Gist>),
+    /// The value of the second, or of the first where that is not true.
+    And(Box<Gist>, Box<Gist>),
     /// True or false.
     Bool,
-    /// A list.
-    List,
-    /// An object.
-    Object,
+    /// A list of these.
+    List(Box<Gist>),
+    /// An object of these members.
+    Object(Vec<(String, Gist)>),
 }
 
 impl Gist {
@@ -191,13 +208,23 @@ impl Gist {
         match tree {
             Ast::Literal { value, .. } => sonic_rs::from_str(&value.to_string()).map_or(Gist::Unknown, Gist::Constant),
             _ if negated(tree) => Gist::Bool,
-            Ast::Field { .. } | Ast::Subexpr { .. } if root => plain(tree).map_or(Gist::Unknown, Gist::Path),
+            Ast::Field { .. } | Ast::Subexpr { .. } if root && plain(tree).is_some() => {
+                plain(tree).map_or(Gist::Unknown, Gist::Path)
+            }
+            // What the second is of the first.
+            Ast::Subexpr { rhs, .. } => Gist::of(rhs, false),
+            Ast::Condition { then, .. } => Gist::of(then, root),
             Ast::Comparison { .. } => Gist::Bool,
             Ast::Or { lhs, rhs, .. } => Gist::Either(vec![Gist::of(lhs, root), Gist::of(rhs, root)]),
-            // The first side is the value only where it is false or empty.
-            Ast::And { rhs, .. } => Gist::Either(vec![Gist::of(rhs, root)]),
-            Ast::MultiList { .. } | Ast::Projection { .. } | Ast::Flatten { .. } | Ast::Slice { .. } => Gist::List,
-            Ast::MultiHash { .. } => Gist::Object,
+            Ast::And { lhs, rhs, .. } => Gist::And(Box::new(Gist::of(lhs, root)), Box::new(Gist::of(rhs, root))),
+            Ast::Projection { rhs, .. } => Gist::List(Box::new(Gist::of(rhs, false))),
+            Ast::MultiList { elements, .. } => {
+                Gist::List(Box::new(Gist::Either(elements.iter().map(|element| Gist::of(element, root)).collect())))
+            }
+            Ast::Flatten { .. } | Ast::Slice { .. } => Gist::List(Box::new(Gist::Unknown)),
+            Ast::MultiHash { elements, .. } => {
+                Gist::Object(elements.iter().map(|pair| (pair.key.clone(), Gist::of(&pair.value, root))).collect())
+            }
             Ast::Function { name, args, .. } => match (name.as_str(), args.as_slice()) {
                 ("if", [_, values @ ..]) | ("coalesce" | "not_null", values) => {
                     Gist::Either(values.iter().map(|value| Gist::of(value, root)).collect())
@@ -208,21 +235,35 @@ impl Gist {
         }
     }
 
-    /// The kinds of its value; `path` knows the types of paths.
-    pub fn kinds(&self, path: &dyn Fn(&[String]) -> Option<ColumnType>) -> Kinds {
+    /// The kinds of its value where all of it is true; `path` knows the kinds of paths.
+    pub fn kinds(&self, path: &dyn Fn(&[String]) -> Kinds) -> Kinds {
+        self.all_kinds(path, false)
+    }
+
+    /// The kinds of its value, those included that it has where the first side of an `&&` is not true.
+    pub fn possible(&self, path: &dyn Fn(&[String]) -> Kinds) -> Kinds {
+        self.all_kinds(path, true)
+    }
+
+    fn all_kinds(&self, path: &dyn Fn(&[String]) -> Kinds, falsy: bool) -> Kinds {
         match self {
             Gist::Unknown => ANY,
-            Gist::Path(names) => Kinds::of(path(names)),
+            Gist::Path(names) => path(names),
+            Gist::Constant(value) if falsy && value.is_null() => Kinds::NONE,
             Gist::Constant(value) if value.is_null() => ANY,
             Gist::Constant(value) if value.is_str() => TEXT,
             Gist::Constant(value) if value.is_number() => NUMBER,
             Gist::Constant(value) if value.is_boolean() => BOOL,
             Gist::Constant(value) if value.is_array() => LIST,
-            Gist::Constant(_) | Gist::Object => OBJECT,
+            Gist::Constant(_) | Gist::Object(_) => OBJECT,
             Gist::Call(name) => signature(name).map_or(ANY, |signature| signature.gives),
-            Gist::Either(all) => all.iter().map(|gist| gist.kinds(path)).fold(Kinds(0), Kinds::or),
+            Gist::Either(all) => all.iter().map(|gist| gist.all_kinds(path, falsy)).fold(Kinds::NONE, Kinds::or),
+            Gist::And(left, right) => {
+                let right = right.all_kinds(path, falsy);
+                if falsy { right.or(left.all_kinds(path, falsy).falsy()) } else { right }
+            }
             Gist::Bool => BOOL,
-            Gist::List => LIST,
+            Gist::List(_) => LIST,
         }
     }
 }
@@ -275,7 +316,7 @@ pub(super) fn start(tree: &Ast) -> usize {
 /// What is wrong with the argument at `at` of the function called `name`, whatever the data are.
 pub(super) fn mistake(name: &str, at: usize, gist: &Gist) -> Option<String> {
     let signature = signature(name)?;
-    let (given, taken) = (gist.kinds(&|_| None), signature.taken(at));
+    let (given, taken) = (gist.kinds(&|_| ANY), signature.taken(at));
     if !given.meets(taken) {
         return Some(format!("argument {} of `{name}` must be {taken}, not {given}", at + 1));
     }
@@ -321,10 +362,14 @@ mod tests {
             ("!event.a", Gist::Bool),
             ("event.a == b", Gist::Bool),
             ("event.a[0]", Gist::Unknown),
-            ("event.a[]", Gist::List),
-            ("event.a[?b].c", Gist::List),
+            ("event.a[]", Gist::List(Box::new(Gist::Unknown))),
+            ("event.a[?b].c", Gist::List(Box::new(Gist::Unknown))),
+            ("event.a[?b].{c: d}", Gist::List(Box::new(Gist::Object(vec![("c".into(), Gist::Unknown)])))),
             ("!event.a[]", Gist::Bool),
-            ("{a: b}", Gist::Object),
+            ("{a: b}", Gist::Object(vec![("a".into(), path("b"))])),
+            ("event.{a: b}", Gist::Object(vec![("a".into(), Gist::Unknown)])),
+            ("event.a.lower(@)", Gist::Call("lower")),
+            ("a && b.c", Gist::And(Box::new(path("a")), Box::new(path("b.c")))),
             ("now()", Gist::Call("now")),
             ("if(a, b.c, now())", Gist::Either(vec![path("b.c"), Gist::Call("now")])),
             ("a || b", Gist::Either(vec![path("a"), path("b")])),

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use sonic_rs::JsonValueTrait;
+use sonic_rs::{JsonType, JsonValueTrait};
 
 use super::functions::{Fault, Run};
 use super::parse::{By, Comparator, Node};
@@ -139,7 +139,7 @@ impl<'c> Interpreter<'c> {
                 let Some(elements) = self.eval(node, current)?.into_elements() else { return Ok(NULL) };
                 let mut flat = Vec::with_capacity(elements.len());
                 for element in elements {
-                    if element.kind() == sonic_rs::JsonType::Array {
+                    if element.kind() == JsonType::Array {
                         flat.extend(element.into_elements().unwrap_or_default());
                     } else {
                         flat.push(element);
@@ -270,13 +270,16 @@ fn slice<T: Clone>(array: &[T], start: Option<i32>, stop: Option<i32>, step: i32
     taken
 }
 
-/// The result of a comparison; nothing where an order is asked of what are not numbers.
+/// The result of a comparison; nothing where an order is asked of what are neither two numbers nor two instants.
 fn compare(comparator: Comparator, left: Value<'_>, right: Value<'_>) -> Option<bool> {
     Some(match comparator {
         Comparator::Equal => left.equals(&right),
         Comparator::NotEqual => !left.equals(&right),
         order => {
-            let found = json::compare_numbers(&left.into_json(), &right.into_json())?;
+            let found = match (left.kind(), right.kind()) {
+                (JsonType::String, JsonType::String) => left.as_instant()?.cmp(&right.as_instant()?),
+                _ => json::compare_numbers(&left.into_json(), &right.into_json())?,
+            };
             match order {
                 Comparator::Less => found.is_lt(),
                 Comparator::LessOrEqual => found.is_le(),

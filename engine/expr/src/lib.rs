@@ -32,6 +32,7 @@ use std::sync::Arc;
 
 mod coerce;
 pub mod columns;
+pub mod comparison;
 #[cfg(test)]
 mod compliance;
 pub mod fields;
@@ -117,6 +118,11 @@ impl Expr {
     /// The functions it calls, in the order of the text.
     pub fn functions(&self) -> &[FunctionUse] {
         &self.0.functions
+    }
+
+    /// The comparisons in it, outer ones first.
+    pub fn comparisons(&self) -> &[comparison::Comparison] {
+        &self.0.comparisons
     }
 
     /// Whether its value depends on the clock.

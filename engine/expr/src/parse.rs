@@ -8,6 +8,7 @@ use std::fmt;
 
 use jmespath::ast::{self, Ast};
 
+use super::comparison::Comparison;
 use super::functions::{self, Form, Run};
 use super::gist::{self, Gist};
 use super::{Argument, FunctionUse, Json};
@@ -122,6 +123,7 @@ pub(super) struct Parsed {
     /// Where the names of each path begin.
     pub places: Vec<Vec<usize>>,
     pub functions: Vec<FunctionUse>,
+    pub comparisons: Vec<Comparison>,
     pub plain: bool,
     pub gist: Gist,
 }
@@ -139,11 +141,13 @@ pub(super) fn parse(text: &str) -> Result<Parsed, ParseError> {
         ));
     }
     let tree = jmespath::parse(text).map_err(|error| super::syntax::error(text, &error))?;
-    let mut lowering = Lowering { text, paths: Vec::new(), places: Vec::new(), functions: Vec::new() };
+    let mut lowering =
+        Lowering { text, paths: Vec::new(), places: Vec::new(), functions: Vec::new(), comparisons: Vec::new() };
     let root = lowering.lower(&tree, true)?;
     let plain = is_path(&root);
-    let Lowering { paths, places, functions, .. } = lowering;
-    Ok(Parsed { text: text.to_owned(), root, paths, places, functions, plain, gist: Gist::of(&tree, true) })
+    let Lowering { paths, places, functions, comparisons, .. } = lowering;
+    let gist = Gist::of(&tree, true);
+    Ok(Parsed { text: text.to_owned(), root, paths, places, functions, comparisons, plain, gist })
 }
 
 /// The fields that `tree` walks through from where it stands, and whether that is all that it does. (Brackets bind tighter
@@ -195,6 +199,7 @@ struct Lowering<'t> {
     paths: Vec<Vec<String>>,
     places: Vec<Vec<usize>>,
     functions: Vec<FunctionUse>,
+    comparisons: Vec<Comparison>,
 }
 
 impl Lowering<'_> {
@@ -256,15 +261,18 @@ impl Lowering<'_> {
             Ast::Condition { predicate, then, .. } => {
                 Node::Condition(self.boxed(predicate, root)?, self.boxed(then, root)?)
             }
-            Ast::Comparison { comparator, lhs, rhs, .. } => {
-                let comparator = match comparator {
-                    ast::Comparator::Equal => Comparator::Equal,
-                    ast::Comparator::NotEqual => Comparator::NotEqual,
-                    ast::Comparator::LessThan => Comparator::Less,
-                    ast::Comparator::LessThanEqual => Comparator::LessOrEqual,
-                    ast::Comparator::GreaterThan => Comparator::Greater,
-                    ast::Comparator::GreaterThanEqual => Comparator::GreaterOrEqual,
+            Ast::Comparison { comparator, lhs, rhs, offset } => {
+                let (comparator, written) = match comparator {
+                    ast::Comparator::Equal => (Comparator::Equal, "=="),
+                    ast::Comparator::NotEqual => (Comparator::NotEqual, "!="),
+                    ast::Comparator::LessThan => (Comparator::Less, "<"),
+                    ast::Comparator::LessThanEqual => (Comparator::LessOrEqual, "<="),
+                    ast::Comparator::GreaterThan => (Comparator::Greater, ">"),
+                    ast::Comparator::GreaterThanEqual => (Comparator::GreaterOrEqual, ">="),
                 };
+                let (left, right) = ((&**lhs, Gist::of(lhs, root)), (&**rhs, Gist::of(rhs, root)));
+                // Of a comparison the grammar notes where its last token begins.
+                self.comparisons.push(Comparison::of(self.text, written, left, right, *offset));
                 Node::Compare(comparator, self.boxed(lhs, root)?, self.boxed(rhs, root)?)
             }
             Ast::Projection { lhs, rhs, .. } => {

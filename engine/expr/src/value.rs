@@ -250,6 +250,15 @@ impl<'v> Value<'v> {
         }
     }
 
+    /// The instant that it is, or that its text names.
+    pub(crate) fn as_instant(&self) -> Option<i64> {
+        match self {
+            Value::Instant(micros) => Some(*micros),
+            Value::Date(days) => Some(days * DAY),
+            text => parse_timestamp(&text.as_str()?),
+        }
+    }
+
     /// What [`json::equal`] says.
     pub(crate) fn equals(&self, other: &Value<'_>) -> bool {
         let kind = self.kind();

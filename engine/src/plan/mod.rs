@@ -249,8 +249,12 @@ pub enum Status {
 }
 
 impl Status {
+    /// The spellings of all.
+    pub const WORDS: &'static [&'static str] =
+        &[Status::Done.as_str(), Status::Skipped.as_str(), Status::Retried.as_str(), Status::Dead.as_str()];
+
     /// The spelling in topologies.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Status::Done => "done",
             Status::Skipped => "skipped",

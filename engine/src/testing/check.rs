@@ -172,6 +172,7 @@ mod tests {
                 .map(|(n, v)| (n.clone(), Pattern::Is(v.clone())))
                 .collect(),
             places: vec![Span::at(2); 9],
+            values: Vec::new(),
         };
         let records = records.iter().map(wanted).collect();
         Claim { what: What::Rows, of: "t".into(), at: Span::at(0), mode, records }

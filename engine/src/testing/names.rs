@@ -1,9 +1,13 @@
 //! Checks what a case names against its topology, before anything runs: an expectation about a column that does not exist would
 //! otherwise hold for ever as `$absent`.
 
+use connectors::Category;
+use serde_json::Value;
+
+use super::pattern::Pattern;
 use super::records::{CALL, FILE, MESSAGE, OUTCOME, connections, table, topic, topics};
 use super::suite::{Act, Case, Claim, Fail, Mode, What};
-use crate::plan::{Connection, Plan, SourceKind, StageKind};
+use crate::plan::{Connection, Plan, SourceKind, StageKind, Status};
 use crate::topology::{Diagnostic, Source, Span, code};
 
 /// What a case names and the topology does not have.
@@ -108,6 +112,7 @@ impl<'a> Names<'a> {
                 if !self.flows().contains(&of) {
                     self.unknown(code::TEST, "flow", of, at, self.flows());
                 }
+                self.outcome_words(claim);
                 OUTCOME
             }
             What::Files => {
@@ -119,6 +124,30 @@ impl<'a> Names<'a> {
             }
         };
         self.fields(claim, code::UNKNOWN_FIELD, "field", fields);
+    }
+
+    /// The words that an outcome's fields are made of: one that does not exist never fits.
+    fn outcome_words(&mut self, claim: &Claim) {
+        let mut stages: Vec<&str> = vec!["source"];
+        for flow in self.plan.flows.iter().filter(|flow| flow.name == claim.of) {
+            stages.extend(flow.stages.iter().map(|stage| &*stage.name));
+            stages.extend(flow.rows.iter().map(|block| &*block.name));
+            stages.extend(flow.sends.iter().map(|block| &*block.name));
+        }
+        let categories: Vec<&str> = Category::ALL.into_iter().map(Category::as_str).collect();
+        let all = [("status", Status::WORDS), ("category", &categories[..]), ("stage", &stages[..])];
+        for wanted in &claim.records {
+            for ((name, pattern), at) in wanted.fields.iter().zip(&wanted.values) {
+                let Some((what, words)) = all.iter().find(|(field, _)| field == name) else { continue };
+                // Of a flow that there is not, no stage is known.
+                if let Pattern::Is(Value::String(word)) = pattern
+                    && words.len() > 1
+                    && !words.contains(&word.as_str())
+                {
+                    self.unknown(code::TEST, &format!("{what} of an outcome called"), word, *at, words.to_vec());
+                }
+            }
+        }
     }
 
     fn fields(&mut self, claim: &Claim, code: &'static str, what: &str, known: &[&str]) {

@@ -200,6 +200,8 @@ pub struct Wanted {
     pub fields: Vec<(String, Pattern)>,
     /// Where each field is declared.
     pub places: Vec<Span>,
+    /// Where the value of each stands.
+    pub values: Vec<Span>,
 }
 
 /// Reads a test file. What is wrong goes to `problems`; then there may be a suite all the same, to find more.
@@ -410,6 +412,7 @@ impl Reading<'_> {
                 at: item.span,
                 fields: item.entries().iter().map(|e| (e.key.clone(), self.pattern(&e.value))).collect(),
                 places: item.entries().iter().map(|e| e.at).collect(),
+                values: item.entries().iter().map(|e| e.value.span).collect(),
             });
         }
         Some(Claim { what, of: entry.key.clone(), at: entry.at, mode, records })

@@ -72,6 +72,7 @@ codes! {
     DISAGREEMENT = "E0412", "Two blocks that disagree on the type of a column.";
     SEVERAL_LOGS = "E0414", "A flow whose topics are in several logs.";
     SPOOL = "E0415", "A connection that is a spool and cannot be one.";
+    COMPARISON = "E0416", "A comparison that gives the same whatever the data are.";
     SIMULATION = "E0501", "A simulation that cannot be run as it is written.";
     TEST = "E0601", "A test that cannot be run as it is written.";
     UNUSED = "W0501", "Something declared that nothing uses.";
@@ -79,6 +80,8 @@ codes! {
     SELF_LOOP = "W0504", "A flow that writes the topic it reads.";
     NO_OUTPUT = "W0505", "A flow that writes nothing.";
     UNREAD_LABEL = "W0506", "A label of a route that nobody reads.";
+    DELAYS = "W0507", "Delays that are nothing, or get shorter.";
+    OUTSIDE = "W0508", "A table outside of its connection's place.";
 }
 
 /// How bad it is.

@@ -54,6 +54,21 @@ mod tests {
     use super::super::tests::check;
 
     #[test]
+    fn instants_have_an_order_whatever_their_form() {
+        check(
+            r#"{"t":"2026-01-10T12:00:00.1234567+01:00","n":1768046400}"#,
+            &[
+                ("t < now()", "true"),
+                ("t > '2026-01-10T11:00:00Z'", "true"),
+                ("'2026-01-10' <= t", "true"),
+                ("date(t) >= t", "false"),
+                ("timestamp(t) >= t && timestamp(t) <= t", "true"),
+                ("[t > 'soon', t > n, t < missing, 'a' < 'b']", "[null,null,null,null]"),
+            ],
+        );
+    }
+
+    #[test]
     fn instants() {
         check(
             r#"{"t":"2026-01-10T12:00:00.1234567+01:00","n":1768046400}"#,

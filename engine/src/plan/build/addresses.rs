@@ -4,7 +4,8 @@ use connectors::{kafka, store};
 
 use super::super::{Connection, Kafka, ObjectStore};
 use super::Builder;
-use crate::topology::node::{Entry, Node};
+use crate::expr::{Part, Template};
+use crate::topology::node::{Entry, Node, Origin, Value};
 use crate::topology::{Span, code};
 
 /// Where tables can be, besides paths.
@@ -48,6 +49,69 @@ impl<'a> Builder<'a> {
             self.problem(code::ADDRESS, span, message).expected =
                 Some("a path, or a url that begins with `file://`, `abfss://`, `az://` or `memory://`".into());
         }
+    }
+
+    /// Refuses a table's path that leads out of its connection, and wonders at one that does not begin there.
+    pub(super) fn table_path(&mut self, node: &Node, path: &str, connection: &str) {
+        self.table_url(node.span, path);
+        if path.contains("://") {
+            return;
+        }
+        if path.split('/').any(|segment| segment == "..") {
+            let message = format!("the path of a table leads out of the connection `{connection}`");
+            self.problem(code::ADDRESS, node.span, message).expected =
+                Some("a path below the connection's url, or a whole url".into());
+        } else if path.starts_with('/') {
+            // A folder of this machine is a place among others; behind a store of its own it is a slip.
+            let elsewhere = match self.connections.get(connection) {
+                Some(Connection::Delta(delta)) => delta.url.contains("://") && !delta.url.starts_with("file://"),
+                _ => false,
+            };
+            let code = if elsewhere { code::ADDRESS } else { code::OUTSIDE };
+            let written = matches!(&node.value, Value::Scalar(scalar) if scalar.origin == Origin::Written);
+            if !elsewhere && !written {
+                return;
+            }
+            let message = format!("the path of a table is absolute: it is not below the connection `{connection}`");
+            let problem = self.problem(code, node.span, message);
+            problem.help = Some(if written {
+                format!("leave out the first `/`, or say `file://{path}` if that is meant")
+            } else {
+                "leave out the first `/`, or give a whole url".into()
+            });
+        }
+    }
+
+    /// Refuses the literal parts of a template that no value makes right: where a path must begin, and where it may not lead.
+    pub(super) fn template_path(&mut self, node: &Node, template: &Template, key: &str) {
+        let text = template.text();
+        if matches!(key, "get" | "post") && !text.is_empty() && !text.starts_with(['/', '?']) {
+            let span = node.locate(self.source, 0, text.len());
+            let whole = text.contains("://");
+            let problem = self.problem(code::ADDRESS, span, "the path of a request begins with `/`");
+            if whole {
+                problem.help = Some("its host is that of the connection's `url`: write what stands behind that".into());
+            } else {
+                *problem = problem.clone().write(format!("/{text}"));
+            }
+        }
+        // A value is one segment, or a part of one.
+        let parts = template.parts().iter().map(|part| match part {
+            Part::Text(text) => text.as_str(),
+            Part::Expr(..) => "_",
+        });
+        let path: String = parts.collect();
+        let path = if key == "to" { path.as_str() } else { path.split(['?', '#']).next().unwrap_or_default() };
+        let Some(dots) = path.split('/').find(|segment| matches!(*segment, "." | "..")) else { return };
+        let offset = text.split('/').scan(0, |at, segment| {
+            let start = *at;
+            *at += segment.len() + 1;
+            Some((start, segment))
+        });
+        let offset = offset.into_iter().find(|(_, segment)| *segment == dots).map_or(0, |(at, _)| at);
+        let span = node.locate(self.source, offset, dots.len());
+        let message = format!("a segment of the path is `{dots}`: it would lead elsewhere, and is refused each time");
+        self.problem(code::ADDRESS, span, message).help = Some("write the path that is meant, without it".into());
     }
 
     fn kafka_addresses(&mut self, node: &'a Node, kafka: &Kafka) {

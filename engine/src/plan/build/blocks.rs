@@ -4,9 +4,10 @@ use connectors::table::Column;
 
 use super::super::{BodyField, ColumnValue, Rows, Send, Status, Trigger};
 use super::Builder;
+use super::binding::Binding;
 use super::flow::Lines;
-use super::scope::{Binding, Scope};
-use super::types::known_kind;
+use super::scope::Scope;
+use super::types::{Need, known_kind};
 use crate::expr::Expr;
 use crate::topology::language::{ROWS, SEND};
 use crate::topology::node::{Entry, Node};
@@ -97,7 +98,7 @@ impl<'a> Builder<'a> {
         let reader = Reader::of(entry, &SEND);
         let (trigger, scope) = self.trigger(&reader, base, lines);
         let when = self.expr(&reader, "when", &scope, lines);
-        let key = self.expr(&reader, "key", &scope, lines);
+        let key = self.fit(&reader, &scope, lines, &Need::identity("key"));
         let headers = self.named(&reader, "headers", &scope, lines);
         let topic_name = reader.get("topic").and_then(|node| self.topic_of(node));
         let topic = topic_name.as_ref().and_then(|name| self.topics.get(name)).cloned();

@@ -6,12 +6,13 @@ use connectors::Category;
 
 use super::super::{Field, Flow, Input, Retry, Source, SourceKind};
 use super::Builder;
-use super::scope::{Binding, Scope, meant};
+use super::binding::Binding;
+use super::scope::{Scope, meant};
 use crate::topology::language::FLOW;
 use crate::topology::node::{Entry, Node};
 use crate::topology::reader::Reader;
 use crate::topology::value::{delay_name, duration};
-use crate::topology::{Span, code};
+use crate::topology::{Diagnostic, Span, code, nearest};
 
 /// The delays of a flow that names none, in minutes.
 const DELAYS_MIN: [u64; 4] = [5, 10, 20, 40];
@@ -94,11 +95,26 @@ fn moving_value(known: &Known<'_>, scope: &Scope) -> Option<Vec<String>> {
     }
 }
 
+/// What a stage binds, where that follows from its expression or from the engine.
+fn shape(known: &Known<'_>, scope: &Scope) -> Option<Binding> {
+    match known.kind {
+        "pick" => Some(Binding::of(known.reader.expr("pick")?.gist(), scope)),
+        "each" => match Binding::of(known.reader.expr("each")?.gist(), scope) {
+            Binding::List(element) => Some(*element),
+            _ => None,
+        },
+        "enrich" => Some(Binding::answer(known.reader.opt_object("enrich")?.get("paginate").is_some())),
+        _ => None,
+    }
+}
+
 impl<'a> Builder<'a> {
     pub(super) fn flow(&mut self, entry: &'a Entry) -> Flow {
         let reader = Reader::of(entry, &FLOW);
         self.reads.clear();
         self.read_paths.clear();
+        self.meant_paths.clear();
+        let first = self.problems.len();
         let source = self.source_of(&reader, entry);
         let base = Scope::default()
             .with("event", if source.message.is_empty() { Binding::Free } else { Binding::event(&source.message) })
@@ -112,12 +128,13 @@ impl<'a> Builder<'a> {
             let mut known = self.know(stage, &lines);
             let scope = lines.scope(&base, known.parent);
             known.moving.extend(moving_value(&known, &scope));
+            known.binding = shape(&known, &scope).or(known.binding.take());
             stages.extend(self.stage(&known, &scope, &lines, entry));
             lines.stages.push(known);
         }
         let rows = reader.entries("rows").iter().filter_map(|b| self.rows(b, &base, &lines, &entry.key)).collect();
         let sends = reader.entries("send").iter().filter_map(|b| self.send(b, &base, &lines, &entry.key)).collect();
-        self.unread_stages(&lines);
+        self.unread_stages(&lines, first);
         // A block that lacks a column of the key is the cause if a dedup does not find its own there.
         let lacking: Vec<String> =
             self.problems.iter().filter(|p| p.code == code::MISSING_COLUMN).map(|p| p.message.clone()).collect();
@@ -137,7 +154,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn unread_stages(&mut self, lines: &Lines<'a>) {
+    fn unread_stages(&mut self, lines: &Lines<'a>, first: usize) {
         if self.broken {
             return;
         }
@@ -153,27 +170,65 @@ impl<'a> Builder<'a> {
                 let help = "use its name in an expression or a `from`, or remove it";
                 self.unread(known.name, known.at, help);
             } else if known.kind == "route" {
-                self.unread_labels(known);
+                self.unread_labels(known, first);
             }
         }
     }
 
-    /// A label that nobody reads is a way that leads nowhere.
-    fn unread_labels(&mut self, known: &Known<'a>) {
+    /// A label that nobody reads is a way that leads nowhere. `first` is the first problem of the flow.
+    fn unread_labels(&mut self, known: &Known<'a>, first: usize) {
         let whole = self.read_paths.iter().any(|path| matches!(path.as_slice(), [only] if only == known.name));
         let cases = known.reader.opt_object("route").map_or(&[][..], |route| route.entries("cases"));
         let mut seen: Vec<&str> = Vec::new();
         for label in cases.iter().flat_map(|case| case.value.items()) {
             let Some(name) = label.text().filter(|name| !seen.contains(name)) else { continue };
             seen.push(name);
-            if !whole && !self.read_paths.contains([known.name.to_owned(), name.to_owned()].as_slice()) {
-                let message = format!("nobody reads the label `{name}` of the route `{}`", known.name);
-                self.problem(code::UNREAD_LABEL, label.span, message).help = Some(format!(
+            let of = |label: &str| [known.name.to_owned(), label.to_owned()];
+            if whole || self.read_paths.contains(of(name).as_slice()) || self.misspelt_label(known.name, label, first) {
+                continue;
+            }
+            if self.meant_paths.contains(of(name).as_slice()) {
+                continue;
+            }
+            let labels = cases.iter().flat_map(|case| case.value.items()).filter_map(Node::text);
+            let read = labels.filter(|label| *label != name && self.read_paths.contains(of(label).as_slice()));
+            let message = format!("nobody reads the label `{name}` of the route `{}`", known.name);
+            let problem = Diagnostic::new(code::UNREAD_LABEL, self.source, label.span, message);
+            self.problems.push(match nearest(name, read) {
+                Some(meant) => problem.help(format!("did you mean `{meant}`?")).write(meant),
+                None => problem.help(format!(
                     "say `when: {}.{name}` where its documents go on, or leave it out: `[]` is a case without labels",
                     known.name
-                ));
-            }
+                )),
+            });
         }
+    }
+
+    /// Whether a label that nobody reads was meant to be one that several places read and no case has: then the slip is here, and
+    /// told once instead of at each of them.
+    fn misspelt_label(&mut self, route: &str, label: &Node, first: usize) -> bool {
+        let name = label.text().unwrap_or_default();
+        let missing = format!("`{route}` has no field `");
+        let read = |problem: &Diagnostic| {
+            let name = problem.message.strip_prefix(&missing)?.strip_suffix('`')?;
+            (problem.code == code::UNKNOWN_FIELD).then(|| name.to_owned())
+        };
+        let all: Vec<String> = self.problems.iter().skip(first).filter_map(read).collect();
+        let Some(meant) = nearest(name, all.iter().map(String::as_str)) else { return false };
+        let places = all.iter().filter(|other| *other == meant).count();
+        if places < 2 {
+            return false;
+        }
+        let mut at = 0;
+        self.problems.retain(|problem| {
+            at += 1;
+            at <= first || read(problem).as_deref() != Some(meant)
+        });
+        let message =
+            format!("nobody reads the label `{name}`, and {places} places read `{route}.{meant}`, which no case sets");
+        let problem = Diagnostic::new(code::UNKNOWN_FIELD, self.source, label.span, message);
+        self.problems.push(problem.help(format!("did you mean `{meant}`?")).write(meant));
+        true
     }
 
     fn source_of(&mut self, flow: &Reader<'a>, entry: &'a Entry) -> Source {
@@ -253,6 +308,7 @@ impl<'a> Builder<'a> {
         let usual = usual.then(|| DELAYS_MIN.map(|minutes| Duration::from_secs(60 * minutes))).into_iter().flatten();
         let delays = reader.items("delays").iter().filter_map(Node::text).filter_map(duration);
         let delays: Vec<Duration> = delays.chain(usual).take(max).collect();
+        self.odd_delays(reader);
         let distinct = delays.windows(2).any(|pair| pair.first() != pair.last());
         let (topic, dead_letter) = (named("topic", "retry.{delay}"), named("dead_letter", "dlq"));
         if dead_letter.is_empty() && reader.get("dead_letter").is_none() {
@@ -282,6 +338,44 @@ impl<'a> Builder<'a> {
             Some((entry.key.to_lowercase(), category))
         });
         Retry { connection, delays, dead_letter, classify: classify.collect() }
+    }
+
+    /// A list of delays that stands in the file and is not one that waits longer each time.
+    fn odd_delays(&mut self, reader: &Reader<'a>) {
+        let Some(node) = reader.get("delays") else { return };
+        // What an installation sets is its own affair.
+        let written = self.source.text.get(node.span.start..node.span.end);
+        if node.text().is_some() || written.is_none_or(|text| text.contains("${")) {
+            return;
+        }
+        if node.items().is_empty() {
+            self.problem(code::RETRY, node.span, "no delay: nothing is ever tried again").help = Some(
+                if reader.get("workflow").is_some() {
+                    "say when to try again, such as `[5m, 10m, 20m]`; if never, say `max: 0`"
+                } else {
+                    "say when to try again, such as `[5m, 10m, 20m]`; if never, leave out `topic` and `delays`"
+                }
+                .into(),
+            );
+        }
+        let mut before: Option<(Duration, &str)> = None;
+        for item in node.items() {
+            let Some((text, delay)) = item.text().and_then(|text| Some((text, duration(text)?))) else { continue };
+            let odd = match before {
+                _ if delay.is_zero() => Some("a delay of nothing: what failed is tried again at once".to_owned()),
+                Some((longer, named)) if delay < longer => {
+                    Some(format!("the delays get shorter: {text} after {named}"))
+                }
+                _ => None,
+            };
+            if let Some(message) = odd {
+                self.problem(code::DELAYS, item.span, message).help = Some(
+                    "what fails once more mostly needs longer: each delay at least as long as the one before".into(),
+                );
+                return;
+            }
+            before = Some((delay, text));
+        }
     }
 
     /// What names of topics begin with: the variable `prefix`, else the topology's name.

@@ -16,7 +16,9 @@ use crate::topology::reader::Reader;
 use crate::topology::{Diagnostic, Source, Span, code};
 
 mod addresses;
+mod binding;
 mod blocks;
+mod compare;
 mod connections;
 mod flow;
 mod scope;
@@ -39,6 +41,7 @@ pub fn build(tree: &Node, source: &Source, problems: &mut Vec<Diagnostic>) -> Op
         tables: IndexMap::new(),
         reads: BTreeSet::new(),
         read_paths: BTreeSet::new(),
+        meant_paths: BTreeSet::new(),
         kinds: BTreeMap::new(),
         broken: problems.iter().any(|p| matches!(p.code, code::EXPRESSION | code::TEMPLATE | code::UNSET)),
     };
@@ -60,6 +63,8 @@ struct Builder<'a> {
     reads: BTreeSet<String>,
     /// The first two names of the paths that the flow at hand reads.
     read_paths: BTreeSet<Vec<String>>,
+    /// The same of those that are misspelt, as they were probably meant.
+    meant_paths: BTreeSet<Vec<String>>,
     /// By flow, block and column the type of what is written, where it is known.
     kinds: BTreeMap<(String, String, usize), ColumnType>,
     /// Whether an expression does not parse, so that what it reads is not known.

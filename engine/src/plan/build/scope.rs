@@ -3,22 +3,11 @@
 use connectors::table::ColumnType;
 
 use super::Builder;
-use crate::expr::gist::{self, Gist};
+use super::binding::Binding;
+use crate::expr::gist::{self, Gist, Kinds};
 use crate::expr::{Expr, FunctionUse, functions};
-use crate::plan::Field;
 use crate::topology::node::Node;
-use crate::topology::{Diagnostic, Source, Span, code, nearest, value};
-
-/// What a name means to an expression.
-#[derive(Clone, Debug)]
-pub(super) enum Binding {
-    /// Anything: its fields are not known.
-    Free,
-    /// A value of a type; none: any.
-    Value(Option<ColumnType>),
-    /// Exactly these fields.
-    Fields(Vec<(String, Binding)>),
-}
+use crate::topology::{Diagnostic, Source, Span, code, nearest};
 
 /// The names in sight of an expression.
 #[derive(Clone, Debug, Default)]
@@ -28,82 +17,6 @@ pub(super) struct Scope {
     pub(super) open: bool,
     /// Paths whose values are another at a replay: they come from the clock.
     moving: Vec<Vec<String>>,
-}
-
-impl Binding {
-    fn fields(fields: &[(&str, Option<ColumnType>)]) -> Binding {
-        Binding::Fields(fields.iter().map(|(name, kind)| ((*name).to_owned(), Binding::Value(*kind))).collect())
-    }
-
-    pub(super) fn event(message: &[Field]) -> Binding {
-        Binding::Fields(message.iter().map(|f| (f.name.to_string(), Binding::Value(f.kind))).collect())
-    }
-
-    pub(super) fn source() -> Binding {
-        use ColumnType::{Int32, Int64, String, Text, Timestamp};
-        let Binding::Fields(mut fields) = Binding::fields(&[
-            ("topic", Some(String)),
-            ("partition", Some(Int32)),
-            ("offset", Some(Int64)),
-            ("time", Some(Timestamp)),
-            ("key", Some(Text)),
-            ("attempt", Some(Int32)),
-        ]) else {
-            return Binding::Free;
-        };
-        fields.push(("headers".into(), Binding::Free));
-        let origin = [("topic", Some(String)), ("partition", Some(Int32)), ("offset", Some(Int64))];
-        fields.push(("origin".into(), Binding::fields(&origin)));
-        Binding::Fields(fields)
-    }
-
-    pub(super) fn outcome() -> Binding {
-        use ColumnType::{Int32, Int64, String, Text, Timestamp};
-        let Binding::Fields(mut fields) = Binding::fields(&[
-            ("status", Some(String)),
-            ("reason", Some(Text)),
-            ("attempts", Some(Int32)),
-            ("calls", Some(Int64)),
-            ("refreshes", Some(Int64)),
-            ("duration_ms", Some(Int64)),
-            ("at", Some(Timestamp)),
-        ]) else {
-            return Binding::Free;
-        };
-        let error =
-            [("message", Some(Text)), ("category", Some(String)), ("stage", Some(String)), ("status", Some(Int32))];
-        fields.push(("error".into(), Binding::fields(&error)));
-        Binding::Fields(fields)
-    }
-
-    pub(super) fn download() -> Binding {
-        use ColumnType::{Int64, String, Text, Timestamp};
-        Binding::fields(&[
-            ("path", Some(Text)),
-            ("bytes", Some(Int64)),
-            ("sha256", Some(String)),
-            ("content_type", Some(String)),
-            ("extension", Some(String)),
-            ("url", Some(Text)),
-            ("downloaded_at", Some(Timestamp)),
-        ])
-    }
-
-    pub(super) fn upload() -> Binding {
-        use ColumnType::{Bool, Int64, Text, Timestamp};
-        Binding::fields(&[
-            ("path", Some(Text)),
-            ("url", Some(Text)),
-            ("bytes", Some(Int64)),
-            ("uploaded_at", Some(Timestamp)),
-            ("missing", Some(Bool)),
-        ])
-    }
-
-    pub(super) fn labels<'l>(labels: impl IntoIterator<Item = &'l str>) -> Binding {
-        let label = |name: &str| (name.to_owned(), Binding::Value(Some(ColumnType::Bool)));
-        Binding::Fields(labels.into_iter().map(label).collect())
-    }
 }
 
 impl Scope {
@@ -137,15 +50,26 @@ impl Scope {
         self.names.iter().rev().find(|(n, _)| n == name).map(|(_, b)| b)
     }
 
-    /// The type of a path; none: any, or not known.
-    pub(super) fn kind(&self, path: &[String]) -> Option<ColumnType> {
+    /// What a path leads to, where that is known.
+    pub(super) fn binding(&self, path: &[String]) -> Option<&Binding> {
         let (first, rest) = path.split_first()?;
         let mut binding = self.get(first)?;
         for name in rest {
-            let Binding::Fields(fields) = binding else { return None };
+            let (Binding::Fields(fields) | Binding::Open(fields)) = binding else { return None };
             binding = &fields.iter().find(|(n, _)| n == name)?.1;
         }
-        if let Binding::Value(kind) = binding { *kind } else { None }
+        Some(binding)
+    }
+
+    /// The type of a path; none: any, or not known.
+    pub(super) fn kind(&self, path: &[String]) -> Option<ColumnType> {
+        self.binding(path).and_then(Binding::kind)
+    }
+
+    /// The kinds of a path's values.
+    pub(super) fn kinds(&self, path: &[String]) -> Kinds {
+        let kinds = self.binding(path).map_or(Kinds::ANY, Binding::kinds);
+        if kinds == Kinds::NONE { Kinds::ANY } else { kinds }
     }
 }
 
@@ -173,6 +97,9 @@ impl Builder<'_> {
         for function in expr.functions() {
             self.asked(node, from, function);
             self.given(node, from, function, scope);
+        }
+        for comparison in expr.comparisons() {
+            self.compared(node, from, expr, comparison, scope);
         }
     }
 
@@ -205,14 +132,14 @@ impl Builder<'_> {
         let Some(signature) = gist::signature(function.name) else { return };
         for (at, argument) in function.given.iter().enumerate() {
             let taken = signature.taken(at);
-            let kinds = argument.gist.kinds(&|path| scope.kind(path));
+            let kinds = argument.gist.kinds(&|path| scope.kinds(path));
             if kinds.meets(taken) {
                 continue;
             }
             let (what, length) = match &argument.gist {
                 Gist::Path(path) => {
-                    let kind = value::kind_name(scope.kind(path));
-                    (format!("`{}` is of type `{kind}`", path.join(".")), path.join(".").len())
+                    let shown = scope.binding(path).map_or_else(|| kinds.to_string(), Binding::shown);
+                    (format!("`{}` is {shown}", path.join(".")), path.join(".").len())
                 }
                 _ => (format!("this is {kinds}"), 1),
             };
@@ -255,23 +182,32 @@ impl Builder<'_> {
         for (index, name) in rest.iter().enumerate() {
             let whole = sight.path.get(..=index).unwrap_or(sight.path).join(".");
             match binding {
-                Binding::Free | Binding::Value(None | Some(ColumnType::Json)) => return None,
-                Binding::Value(kind) => {
-                    let message = format!("`{whole}` is of type `{}` and has no fields", value::kind_name(*kind));
-                    return Some(Diagnostic::new(code::UNKNOWN_FIELD, self.source, at(index + 1), message));
+                other if other.kinds() == Kinds::NONE => return None,
+                Binding::List(_) => {
+                    let message = format!("`{whole}` is a list and has no fields");
+                    let problem = Diagnostic::new(code::UNKNOWN_FIELD, self.source, at(index + 1), message);
+                    let help =
+                        format!("`{whole}[].{name}` is that of each element, `first({whole}).{name}` of the first");
+                    return Some(problem.help(help));
                 }
-                Binding::Fields(fields) => match fields.iter().find(|(n, _)| n == name) {
+                Binding::Fields(fields) | Binding::Open(fields) => match fields.iter().find(|(n, _)| n == name) {
                     Some((_, inner)) => binding = inner,
+                    None if matches!(binding, Binding::Open(_)) => return None,
                     None => {
                         let message = format!("`{whole}` has no field `{name}`");
                         let problem = Diagnostic::new(code::UNKNOWN_FIELD, self.source, at(index + 1), message);
                         // A label that was misspelt is read, though under another name.
                         if let Some(near) = nearest(name, fields.iter().map(|(n, _)| n.as_str())) {
-                            self.read_paths.insert(vec![first.clone(), near.to_owned()]);
+                            self.meant_paths.insert(vec![first.clone(), near.to_owned()]);
                         }
                         return Some(problem.nearest(name, fields.iter().map(|(n, _)| n.as_str())));
                     }
                 },
+                other if other.kinds().meets(Kinds::OBJECT) => return None,
+                other => {
+                    let message = format!("`{whole}` is {} and has no fields", other.shown());
+                    return Some(Diagnostic::new(code::UNKNOWN_FIELD, self.source, at(index + 1), message));
+                }
             }
         }
         None

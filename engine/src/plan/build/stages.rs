@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use connectors::table::ColumnType;
 use indexmap::IndexMap;
 
 use super::super::{
     Batch, Cache, Call, DedupTable, Download, Enrich, Input, Leave, Paginate, Refresh, Stage, StageKind, Upload,
 };
 use super::Builder;
+use super::binding::Binding;
 use super::flow::{Known, Lines};
-use super::scope::{Binding, Scope};
+use super::scope::Scope;
+use super::types::Need;
 use crate::expr::Expr;
 use crate::topology::language::STAGE_KINDS;
 use crate::topology::node::{Entry, Node};
@@ -18,6 +21,9 @@ use crate::topology::{Span, code};
 
 /// Names that stages cannot have: the engine binds them.
 const RESERVED: &[&str] = &["event", "raw", "source", "outcome"];
+
+/// What a key needs that is asked for a file or a page.
+const LINK: &str = "a text that is a link";
 
 impl<'a> Builder<'a> {
     /// Where a stage stands in the flow, and what it binds. Done for all stages before one is built.
@@ -64,7 +70,7 @@ impl<'a> Builder<'a> {
                 let missing = reader.opt_object("missing").as_ref().and_then(leave);
                 self.expr(reader, "pick", scope, lines).map(|value| StageKind::Pick { value, missing })
             }
-            "each" => self.expr(reader, "each", scope, lines).map(|list| StageKind::Each { list }),
+            "each" => self.fit(reader, scope, lines, &Need::list("each")).map(|list| StageKind::Each { list }),
             "filter" => {
                 let otherwise = reader.opt_object("else").as_ref().and_then(leave);
                 let otherwise = otherwise.unwrap_or_else(|| Leave::Skip(known.name.to_owned()));
@@ -76,11 +82,13 @@ impl<'a> Builder<'a> {
             "upload" => self.upload(&reader.opt_object("upload")?, scope, lines).map(StageKind::Upload),
             "aggregate" => {
                 let aggregate = reader.opt_object("aggregate")?;
-                Some(StageKind::Aggregate {
-                    by: self.exprs(&aggregate, "by", scope, lines),
-                    count: aggregate.opt_text("count").map(Arc::from),
-                    sum: self.exprs(&aggregate, "sum", scope, lines),
-                })
+                let (by, sum) =
+                    (self.exprs(&aggregate, "by", scope, lines), self.exprs(&aggregate, "sum", scope, lines));
+                for (entry, expr) in aggregate.entries("sum").iter().filter_map(|e| Some((e, sum.get(e.key.as_str())?)))
+                {
+                    self.needs(&entry.value, expr, scope, &Need::number("sum"));
+                }
+                Some(StageKind::Aggregate { by, count: aggregate.opt_text("count").map(Arc::from), sum })
             }
             _ => None,
         };
@@ -89,7 +97,10 @@ impl<'a> Builder<'a> {
     }
 
     fn route(&mut self, route: &Reader<'a>, scope: &Scope, lines: &Lines<'a>) -> Option<StageKind> {
-        let by = self.expr(route, "by", scope, lines);
+        let by = self.fit(route, scope, lines, &Need::scalar("by"));
+        if let (Some(node), Some(by)) = (route.node, &by) {
+            self.cases(node, by, scope);
+        }
         let mut labels: Vec<Arc<str>> = Vec::new();
         let mut cases = IndexMap::new();
         for entry in route.entries("cases") {
@@ -105,8 +116,8 @@ impl<'a> Builder<'a> {
     }
 
     fn dedup(&mut self, dedup: &Reader<'a>, scope: &Scope, lines: &Lines<'a>, flow: &'a Entry) -> Option<StageKind> {
-        let key = self.expr(dedup, "key", scope, lines);
-        let at = self.expr(dedup, "at", scope, lines);
+        let key = self.fit(dedup, scope, lines, &Need::identity("key"));
+        let at = self.instant(dedup, "at", scope, lines);
         if let (Some(node), Some(key)) = (dedup.get("key"), &key)
             && let Some(what) = scope.moves(key)
         {
@@ -186,12 +197,15 @@ impl<'a> Builder<'a> {
 
     fn enrich(&mut self, reader: &Reader<'a>, scope: &Scope, lines: &Lines<'a>) -> Option<Enrich> {
         let batch = reader.opt_object("batch");
-        let shared = Scope::default().with("key", Binding::Free).with("items", Binding::Free);
+        let key = batch.as_ref().and_then(|batch| batch.expr("by"));
+        let key = key.map_or(Binding::Free, |by| Binding::of(by.gist(), scope));
+        let items = Binding::List(Box::new(Binding::Free));
+        let shared = Scope::default().with("key", key).with("items", items);
         let call = self.call(reader, if batch.is_some() { &shared } else { scope }, lines);
         let by = batch.as_ref().and_then(|batch| self.expr(batch, "by", scope, lines));
         let cache = reader.opt_object("cache").map(|cache| Cache {
             ttl: cache.duration("for"),
-            since: self.expr(&cache, "since", scope, lines),
+            since: self.instant(&cache, "since", scope, lines),
             size: cache.integer("size"),
         });
         let paginate = self.paginate(reader, lines);
@@ -208,10 +222,10 @@ impl<'a> Builder<'a> {
         let paginate = reader.opt_object("paginate")?;
         let answer = Scope::default().with("answer", Binding::Free);
         let pages = paginate.integer("pages");
-        if let Some(url) = self.expr(&paginate, "next", &answer, lines) {
+        if let Some(url) = self.fit(&paginate, &answer, lines, &Need::name("next", LINK)) {
             return Some(Paginate::Next { url, pages });
         }
-        if let Some(value) = self.expr(&paginate, "cursor", &answer, lines) {
+        if let Some(value) = self.fit(&paginate, &answer, lines, &Need::scalar("cursor")) {
             return Some(Paginate::Cursor { value, parameter: paginate.text("parameter"), pages });
         }
         if paginate.get("link").is_some_and(|n| n.text() == Some("false")) {
@@ -223,9 +237,9 @@ impl<'a> Builder<'a> {
     fn download(&mut self, reader: &Reader<'a>, scope: &Scope, lines: &Lines<'a>) -> Option<Download> {
         let connection = self.connection_of(reader, "connection", "web");
         let spool = self.connection_of(reader, "spool", "object_store");
-        let url = self.expr(reader, "url", scope, lines);
-        let name = self.expr(reader, "name", scope, lines);
-        let expires = self.expr(reader, "expires", scope, lines);
+        let url = self.fit(reader, scope, lines, &Need::name("url", LINK));
+        let name = self.fit(reader, scope, lines, &Need::text("name"));
+        let expires = self.instant(reader, "expires", scope, lines);
         let refresh = reader.opt_object("refresh");
         match (reader.opt_text("expired"), &refresh) {
             (Some("refresh"), None) => {
@@ -245,7 +259,7 @@ impl<'a> Builder<'a> {
             Some(refresh) => {
                 let call = self.call(&refresh, scope, lines);
                 let answered = scope.clone().with("answer", Binding::Free);
-                let url = self.expr(&refresh, "url", &answered, lines);
+                let url = self.fit(&refresh, &answered, lines, &Need::name("url", LINK));
                 Some(Refresh {
                     call: call?,
                     url: url?,
@@ -260,11 +274,11 @@ impl<'a> Builder<'a> {
     fn upload(&mut self, reader: &Reader<'a>, scope: &Scope, lines: &Lines<'a>) -> Option<Upload> {
         let connection = self.connection_of(reader, "connection", "object_store");
         let spool = self.connection_of(reader, "spool", "object_store");
-        let file = self.expr(reader, "file", scope, lines);
+        let file = self.fit(reader, scope, lines, &Need::name("file", "the path of a file, as a download binds it"));
         let to = self.template(reader, "to", scope, lines);
-        let content_type = self.expr(reader, "content_type", scope, lines);
-        let bytes = self.expr(reader, "bytes", scope, lines);
-        let sha256 = self.expr(reader, "sha256", scope, lines);
+        let content_type = self.fit(reader, scope, lines, &Need::name("content_type", "a content type"));
+        let bytes = self.fit(reader, scope, lines, &Need::number("bytes"));
+        let sha256 = self.fit(reader, scope, lines, &Need::name("sha256", "a checksum, as a download binds it"));
         let keep = reader.flag("keep");
         let bind_missing = reader.opt_text("missing") == Some("bind");
         Some(Upload { connection, spool, file: file?, to: to?, content_type, bytes, sha256, keep, bind_missing })
@@ -274,16 +288,41 @@ impl<'a> Builder<'a> {
     pub(super) fn expr(&mut self, reader: &Reader<'a>, key: &str, scope: &Scope, lines: &Lines<'a>) -> Option<Expr> {
         let (node, expr) = (reader.get(key)?, reader.expr(key)?);
         self.sees(node, &expr, scope, &|name| lines.why(name));
+        if matches!(key, "when" | "filter") {
+            self.decides(node, &expr);
+        }
         Some(expr)
     }
 
-    fn template(&mut self, reader: &Reader<'a>, key: &str, scope: &Scope, lines: &Lines<'a>) -> Option<expr::Template> {
+    /// The expression of the key that needs something, checked for it.
+    pub(super) fn fit(&mut self, reader: &Reader<'a>, scope: &Scope, lines: &Lines<'a>, need: &Need) -> Option<Expr> {
+        let expr = self.expr(reader, need.key, scope, lines)?;
+        self.needs(reader.get(need.key)?, &expr, scope, need);
+        Some(expr)
+    }
+
+    /// The expression of a key that is an instant.
+    fn instant(&mut self, reader: &Reader<'a>, key: &str, scope: &Scope, lines: &Lines<'a>) -> Option<Expr> {
+        let expr = self.expr(reader, key, scope, lines)?;
+        self.becomes(reader.get(key)?, &expr, scope, Some(ColumnType::Timestamp));
+        Some(expr)
+    }
+
+    fn template(
+        &mut self,
+        reader: &Reader<'a>,
+        key: &'static str,
+        scope: &Scope,
+        lines: &Lines<'a>,
+    ) -> Option<expr::Template> {
         let (node, template) = (reader.get(key)?, reader.template(key)?);
         for part in template.parts() {
             if let expr::Part::Expr(expr, from) = part {
                 self.sees_at(node, *from, expr, scope, &|name| lines.why(name));
+                self.needs_at(node, *from, expr, scope, &Need::scalar(key));
             }
         }
+        self.template_path(node, &template, key);
         Some(template)
     }
 

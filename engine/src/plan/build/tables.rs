@@ -55,7 +55,7 @@ impl<'a> Builder<'a> {
             _ => path.to_owned(),
         };
         if let Some(node) = reader.get("path") {
-            self.table_url(node.span, path);
+            self.table_path(node, path, &connection);
         }
         Table {
             spec: Arc::new(TableSpec { name: entry.key.clone(), columns, key, partition, mode, keep, groups }),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::super::{Field, Topic};
 use super::Builder;
-use super::scope::{Binding, Scope};
+use super::binding::Binding;
+use super::scope::Scope;
 use crate::expr::Expr;
 use crate::topology::language::TOPIC;
 use crate::topology::node::{Entry, Node};

@@ -132,7 +132,7 @@ rows:
         title: "download",
         level: 3,
         text: "\
-Fetches a file into the spool and binds `{path, bytes, sha256, content_type, extension, url, downloaded_at}`. A link that has expired (`expires`), or that is answered with 401 or 403, is replaced by a new one
+Fetches a file into the spool and binds `{path, bytes, sha256, content_type, extension, url, downloaded_at, refreshes}`. A link that has expired (`expires`), or that is answered with 401 or 403, is replaced by a new one
 where there is a `refresh`, whose `url` sees `answer` too; otherwise it is dead. `expired: refresh` needs a `refresh`, `dead` excludes one.",
         tables: &[(&STAGE, &["download"]), (&DOWNLOAD, &[]), (&REFRESH, &[])],
         example: "\
@@ -186,7 +186,9 @@ stages:
 `engine validate` reports all problems at once, each with a code that never changes its meaning, its line and column, and where it can what was meant. Errors
 (`E`) keep a topology from starting, warnings (`W`) do not. Besides the form of every value it checks that
 - every connection, table, topic, stage, column, field and binding that is named exists and is in sight;
-- a plain path has a type that can become the type of its column or field;
+- a value has a type that can become the type of its column or field, and a key of a stage is given what it can use;
+- a comparison can be true, and can be false;
+- a member of what a stage makes or an engine binds is one that it has;
 - a topic has a reader and a writer here, or says `external`; the name of a topic, the path of a table and a group of a topic are used once;
 - a `dedup` with a `table` finds its key again: a rows block of the flow writes the same expression into a column of that table;
 - parents of tables are no circle.",

@@ -2,7 +2,7 @@
 
 use super::super::{Environment, Source, load_str};
 
-const SMALL: &str = include_str!("small.yaml");
+pub(super) const SMALL: &str = include_str!("small.yaml");
 
 /// A code, what is replaced, by what, what the carets stand under, and words of the message, of what was expected or of the
 /// help.
@@ -140,7 +140,61 @@ const SLIPS: &[Slip] = &[
     ("E0405", "          length(event.lines)", "          length(event.count)", "event.count", "is of type `int64`"),
     ("E0404", "          url: answer_of.url\n", "", "body", "add `url: expression`"),
     ("E0409", "dedup: {key: event.id,", "dedup: {key: event.count,", "orders", "forgets: true"),
+    // Comparisons that no message makes true.
+    ("E0416", "        when: event.customer\n", "        when: event.id == `5`\n", "`5`", "write `'5'`"),
+    ("E0416", "        when: event.customer\n", "        when: event.open && (event.count > `0` || event.id == `5`)\n", "`5`", "`event.id` is of type `id`, a text, and `5` is a number"),
+    ("E0416", "        when: event.customer\n", "        when: event.id > `5`\n", "event.id", "write `to_number(event.id)`"),
+    ("E0416", "        when: event.customer\n", "        when: event.id == event.count\n", "event.id == event.count", "`same(event.id, event.count)`"),
+    ("E0416", "        when: event.customer\n", "        when: event.id != ' 7'\n", "' 7'", "write `'7'`"),
+    ("E0416", "        when: event.customer\n", "        when: event.customer != ''\n", "''", "`!event.customer` is true where it is null"),
+    ("E0416", "        when: event.customer\n", "        when: event.customer > 'M'\n", "'M'", "which has no order"),
+    ("E0416", "        when: event.customer\n", "        when: lower(event.customer) == 'Ada'\n", "'Ada'", "write `'ada'`"),
+    ("E0416", "        when: event.customer\n", "        when: event.amount > `5`\n", "event.amount", "write `to_number(event.amount)`"),
+    ("E0416", "        when: event.customer\n", "        when: event.amount == `5`\n", "`5`", "write `'5'`"),
+    ("E0416", "        when: event.customer\n", "        when: event.amount == '12.50'\n", "'12.50'", "write `'12.5'`"),
+    ("E0416", "        when: event.customer\n", "        when: event.amount <= event.count\n", "event.amount", "write `to_number(event.amount)`"),
+    ("E0416", "        when: event.customer\n", "        when: event.count == '5'\n", "'5'", "write `` `5` ``"),
+    ("E0416", "        when: event.customer\n", "        when: event.count > '5'\n", "'5'", "write `` `5` ``"),
+    ("E0416", "        when: event.customer\n", "        when: event.count == `1.5`\n", "`1.5`", "and never `1.5`"),
+    ("E0416", "        when: event.customer\n", "        when: length(event.lines) == '0'\n", "'0'", "write `` `0` ``"),
+    ("E0416", "        when: event.customer\n", "        when: event.placed_at == '2026-01-01'\n", "'2026-01-01'", "write `'2026-01-01T00:00:00+00:00'`"),
+    ("E0416", "        when: event.customer\n", "        when: event.placed_at > 'soon'\n", "'soon'", "an instant such as"),
+    ("E0416", "        when: event.customer\n", "        when: event.placed_at > `1767225600`\n", "`1767225600`", "an instant such as"),
+    ("E0416", "        when: event.customer\n", "        when: event.placed_at == event.due\n", "event.placed_at", "write `date(event.placed_at)`"),
+    ("E0416", "        when: event.customer\n", "        when: event.due == '10.1.2026'\n", "'10.1.2026'", "`10.1.2026` is none"),
+    ("E0416", "        when: event.customer\n", "        when: event.open == 'true'\n", "'true'", "write `` `true` ``"),
+    ("E0416", "        when: event.customer\n", "        when: event.open == `1`\n", "`1`", "write `` `true` ``"),
+    ("E0416", "        when: event.customer\n", "        when: event.open > `0`\n", "event.open", "which has no order"),
+    ("E0416", "        when: event.customer\n", "        when: type(event.lines) == 'list'\n", "'list'", "it is one of `array`"),
+    ("E0416", "        when: event.customer\n", "        when: event.lines[?length(sku) == '3']\n", "'3'", "write `` `3` ``"),
+    ("E0416", "when: kind.big || kind.small", "when: kind.big == 'yes' || kind.small", "'yes'", "write `` `true` ``"),
+    ("E0416", "          by: event.customer", "          by: event.placed_at", "event.placed_at", "is the value of no case"),
+    ("E0416", "cases: {A: [big], B: [small]}", "cases: {A: [big], \"B \": [small]}", "\"B \"", "write `B`"),
+    ("E0416", "        when: event.customer\n", "        when: event.open && length(event.lines)\n", "length", "compare it: `` length(...) > `0` ``"),
+    // Members of what is known.
+    ("E0208", "          items: total", "          items: total.n", "n", "`total` is a number and has no fields"),
+    ("E0208", "          sha256: file.sha256", "          sha256: file.sha265", "sha265", "did you mean `sha256`?"),
+    ("E0208", "          note: answer_of.note", "          note: kind.lage", "lage", "one of `big`, `small`"),
+    // What a key of a stage or of a block cannot use.
+    ("E0405", "    message: {id: id!, url: text!}", "    message: {id: id!, url: timestamp!}", "event.url", "`event.url` is of type `timestamp`, and `url` needs a text that is a link"),
+    ("E0405", "url: event.url, name: event.id}", "url: event.url, name: length(event.id)}", "length(event.id)", "write `string(length(event.id))`"),
+    ("E0405", "          file: file.path", "          file: file.bytes", "file.bytes", "and `file` needs the path of a file"),
+    ("E0405", "          sha256: file.sha256", "          sha256: file.downloaded_at", "file.downloaded_at", "a checksum"),
+    ("E0405", "          to: \"links/{event.id}\"", "          to: \"links/{file}\"", "file", "`file` is an object, and `to` needs a text"),
+    ("E0405", "get: \"/orders/{event.id}\"", "get: \"/orders/{kind}\"", "kind", "`kind` is an object, and `get` needs a text"),
+    ("E0405", "at: event.placed_at, table: orders}", "at: event.count, forgets: true}", "event.count", "never becomes `timestamp`"),
+    ("E0405", "        topic: links\n        when", "        topic: links\n        key: kind\n        when", "kind", "write `json(kind)`"),
+    ("E0405", "        pick: >-\n          sum(event.lines[].n) ||\n          length(event.lines)\n", "        each: event.customer\n", "event.customer", "`each` needs a list"),
+    ("E0405", "          by: event.customer", "          by: event.lines[]", "event.lines[]", "`by` needs a text"),
+    ("E0405", "          items: total", "          items: kind", "kind", "`kind` is an object and never becomes `int64`"),
+    // Paths.
+    ("E0212", "get: \"/orders/{event.id}\"", "get: \"orders/{event.id}\"", "orders/{event.id}", "write `/orders/{event.id}`"),
+    ("E0212", "get: \"/orders/{event.id}\"", "get: \"https://api.example.com/orders/{event.id}\"", "https://api.example.com/orders/{event.id}", "its host is that of the connection"),
+    ("E0212", "get: \"/orders/{event.id}\"", "get: \"/orders/../{event.id}\"", "..", "would lead elsewhere"),
+    ("E0212", "          to: \"links/{event.id}\"", "          to: \"../links/{event.id}\"", "..", "would lead elsewhere"),
+    ("E0212", "    key: [customer]\n", "    path: ../../etc\n    key: [customer]\n", "../../etc", "leads out of the connection `lake`"),
     // Flows.
+    ("E0410", "        delays: [5m, 10m]", "        delays: []", "[]", "nothing is ever tried again"),
     ("E0410", "      retry: {dead_letter: \"{prefix}.links.dlq\"}\n", "", "source", "dead_letter: TOPIC"),
     ("E0410", "        delays: [5m, 10m]\n", "", "topic", "say when to try again"),
     ("E0410", "\"{prefix}.retry.{delay}\"", "\"{prefix}.retry\"", "\"{prefix}.retry\"", "`{delay}` in the name"),
@@ -207,6 +261,14 @@ const SEVERAL: &[Slips] = &[
     (&[("      open: bool\n", "      open: bool\n      read_at: {timestamp: now()}\n"), ("day: event.placed_at", "day: date(event.read_at)")], "E0403", "date(event.read_at)", "`event.read_at`"),
     // The parent's rows come from another flow.
     (&[("      customer:\n        table: customers\n        from: source\n        when: event.customer\n        columns:\n          customer: event.customer\n          seen_at: event.placed_at\n", ""), ("          to: \"links/{event.id}\"\n", "          to: \"links/{event.id}\"\n    rows:\n      c: {table: customers, columns: {customer: event.id}}\n")], "E0303", "customers", "a row could be visible before its parent"),
+    // Members of what a stage makes itself, and of pages.
+    (&[("          sum(event.lines[].n) ||\n          length(event.lines)\n", "          event.lines && {lines: length(event.lines), first: event.lines[0]}\n"), ("items: total", "items: total.line")], "E0208", "line", "did you mean `lines`?"),
+    (&[("get: \"/orders/{event.id}\"\n", "get: \"/orders/{event.id}\"\n          paginate: link\n"), ("when: answer_of.url", "when: answer_of.data"), ("url: answer_of.url", "url: first(answer_of.data).url")], "E0208", "note", "one of `data`, `fetched_at`"),
+    (&[("pick: >-\n          sum(event.lines[].n) ||\n          length(event.lines)", "each: \"event.lines[].{n: n}\""), ("items: total", "items: total.m")], "E0208", "m", "did you mean `n`?"),
+    // A label that several places read is misspelt where it is set.
+    (&[("cases: {A: [big]", "cases: {A: [bgi]"), ("        table: orders\n        columns", "        table: orders\n        when: kind.big\n        columns")], "E0208", "bgi", "2 places read `kind.big`"),
+    // A folder of this machine, where the others are in a store.
+    (&[("lake: {delta: {url: \"{data}/tables\"}}", "lake: {delta: {url: \"abfss://c@a.dfs.core.windows.net/t\"}}"), ("    key: [customer]\n", "    path: /customers\n    key: [customer]\n")], "E0212", "/customers", "leave out the first `/`"),
     (&[("  bus: {kafka: {brokers: embedded}}\n", "  bus: {kafka: {brokers: embedded}}\n  far: {kafka: {brokers: \"b:9092\"}}\n"), ("    external: written\n", "    external: written\n    in: bus\n"), ("    name: \"{prefix}.links\"\n", "    name: \"{prefix}.links\"\n    in: far\n")], "E0414", "links", "writes to `bus` only"),
 ];
 

@@ -6,6 +6,7 @@ use connectors::Category;
 use connectors::table::Mode;
 
 use super::super::{Environment, Loaded, load, load_str};
+use super::broken::SMALL;
 use crate::plan::{Auth, Connection, Input, Leave, Paginate, SourceKind, StageKind, Status, Trigger};
 
 pub(super) const GOOD: &str = include_str!("good.yaml");
@@ -99,7 +100,7 @@ fn tables() {
     );
     let groups: Vec<_> = orders.spec.groups.iter().map(|g| (g.name.as_str(), g.version, g.columns.clone())).collect();
     assert_eq!(groups, [("api", Some(7), vec![1, 5, 6, 7]), ("shop", Some(3), vec![2, 3, 4])]);
-    assert_eq!(plan.tables["order_lines"].url, "/elsewhere/lines");
+    assert_eq!(plan.tables["order_lines"].url, "file:///elsewhere/lines");
     assert_eq!(plan.tables["order_lines"].spec.mode, Mode::Insert);
     assert_eq!(plan.tables["shops"].url, "/d/tables/shops");
 }
@@ -182,4 +183,84 @@ fn a_workflow_names_the_topics_of_a_policy() {
     assert_eq!(category("the QUOTA EXCEEDED"), Category::Transient);
     assert_eq!(category("a quota"), Category::Permanent);
     assert_eq!(category("something else"), Category::Unknown);
+}
+
+/// The condition of a block, which sees the message.
+const WHEN: &str = "        when: event.customer\n";
+/// A stage that binds a value.
+const PICK: &str = "        pick: >-\n          sum(event.lines[].n) ||\n          length(event.lines)\n";
+
+/// What people make of a small topology, and what works: edits that go together.
+#[rustfmt::skip]
+const VALID: &[&[(&str, &str)]] = &[
+    // Comparisons over every type.
+    &[(WHEN, "        when: event.id == '5'\n")],
+    &[(WHEN, "        when: same(event.id, `5`)\n")],
+    &[(WHEN, "        when: to_number(event.id) > `5`\n")],
+    &[(WHEN, "        when: event.customer == 'A' || event.customer == `null`\n")],
+    &[(WHEN, "        when: \"!event.customer\"\n")],
+    &[(WHEN, "        when: coalesce(event.customer, '') == ''\n")],
+    &[(WHEN, "        when: event.count > `5` && event.count != `7`\n")],
+    &[(WHEN, "        when: event.count == `5.0`\n")],
+    &[(WHEN, "        when: event.count >= length(event.lines)\n")],
+    &[(WHEN, "        when: event.open == `true`\n")],
+    &[(WHEN, "        when: (event.open && event.count) == `false`\n")],
+    &[(WHEN, "        when: (event.count || event.id) == '5'\n")],
+    &[(WHEN, "        when: if(event.open, event.count, event.id) == `5`\n")],
+    &[(WHEN, "        when: to_number(event.amount) > `5`\n")],
+    &[(WHEN, "        when: event.amount == '12.5'\n")],
+    &[(WHEN, "        when: event.placed_at > '2026-01-01'\n")],
+    &[(WHEN, "        when: event.placed_at < now() && add(event.placed_at, `60`) >= now()\n")],
+    &[(WHEN, "        when: event.placed_at >= event.due\n")],
+    &[(WHEN, "        when: event.placed_at == '2026-01-10T12:00:00+00:00'\n")],
+    &[(WHEN, "        when: before(event.placed_at, '2026-01-01')\n")],
+    &[(WHEN, "        when: date(event.placed_at) == event.due\n")],
+    &[(WHEN, "        when: event.due <= '2026-01-10T12:00:00Z'\n")],
+    &[(WHEN, "        when: event.remark == '' || event.remark != ' x'\n")],
+    &[(WHEN, "        when: event.remark > '2026-01-01'\n")],
+    &[(WHEN, "        when: event.lines == `[]` || event.lines.n > `5`\n")],
+    &[(WHEN, "        when: event.lines[?n > `1` && sku == 'A' && at < '2026-01-01']\n")],
+    &[(WHEN, "        when: type(event.lines) == 'array'\n")],
+    &[(WHEN, "        when: lower(event.customer) == 'ada' || upper(event.customer) == 'ADA'\n")],
+    &[(WHEN, "        when: source.attempt == `0` && source.offset > `10` && source.time < event.placed_at\n")],
+    &[(WHEN, "        when: source.headers.kind == 'x' && source.origin.topic == 'shop.orders'\n")],
+    &[(WHEN, "        when: raw.anything > `5` || raw.anything == '5'\n")],
+    &[(WHEN, "        when: contains(event.customer, 'A') == `true`\n")],
+    // Members of what stages bind.
+    &[(PICK, "        pick: \"event.lines && {n: length(event.lines), first: event.lines[0]}\"\n"), ("items: total", "items: total.n"), ("note: answer_of.note", "note: total.first.sku")],
+    &[(PICK, "        pick: \"if(event.open, {a: event.id}, {b: event.count})\"\n"), ("items: total", "items: total.b"), ("note: answer_of.note", "note: total.a")],
+    &[(PICK, "        pick: merge(event, kind)\n"), ("items: total", "items: total.count"), ("note: answer_of.note", "note: total.anything")],
+    &[(PICK, "        pick: event\n"), ("items: total", "items: total.count")],
+    &[(PICK, "        pick: coalesce(answer_of.order, answer_of)\n"), ("items: total", "items: total.items"), ("placed_at: event.placed_at\n          items", "placed_at: total.fetched_at\n          items")],
+    &[(PICK, "        each: \"event.lines[?n].{n: n, sku: lower(sku)}\"\n"), ("items: total", "items: total.n"), ("note: answer_of.note", "note: total.sku")],
+    &[(PICK, "        each: 'event.lines || `[{\"n\": 1}]`'\n"), ("items: total", "items: total.n"), ("note: answer_of.note", "note: total.sku")],
+    &[("get: \"/orders/{event.id}\"\n", "get: \"/orders/{event.id}\"\n          paginate: link\n"), ("note: answer_of.note", "note: first(answer_of.data).note"), ("when: answer_of.url", "when: answer_of.data"), ("url: answer_of.url", "url: answer_of.data[0].url")],
+    &[("to: \"links/{event.id}\"", "to: \"links/{file.sha256}/{file.refreshes}.{file.extension}\"")],
+    // What keys of stages take.
+    &[("name: event.id}", "name: \"join('/', [event.id, basename(event.url)])\", expires: \"presigned_expiry(event.url, 'Date', 'Expires', 'amz')\"}")],
+    &[("sha256: file.sha256", "sha256: file.sha256\n          bytes: file.bytes\n          content_type: file.content_type || 'application/pdf'")],
+    &[("dedup: {key: event.id, at: event.placed_at, table: orders}", "dedup: {key: \"[event.id, event.count]\", at: \"event.remark || now()\", forgets: true}")],
+    &[("by: event.customer\n          cases: {A: [big], B: [small]}", "by: event.count\n          cases: {1: [big], 2: [small], \"null\": []}")],
+    &[("by: event.customer\n          cases: {A: [big], B: [small]}", "by: event.open\n          cases: {true: [big], false: [small]}")],
+    &[("get: \"/orders/{event.id}\"", "get: \"?id={event.id}&open={event.open}\"\n          cache: {for: 60s, since: event.due}")],
+    &[("get: \"/orders/{event.id}\"", "get: \"/orders/{key}\"\n          query: {n: length(items), first: \"items[0].event.id\"}\n          batch: {by: event.id}")],
+    &[("        topic: links\n        when", "        topic: links\n        key: event.count\n        headers: {open: event.open, lines: event.lines}\n        when")],
+    &[("      once:\n", "      sums:\n        aggregate: {by: {day: event.due}, sum: {total: to_number(event.amount), n: event.count}}\n      once:\n")],
+    &[("    key: [customer]\n", "    path: a/b\n    key: [customer]\n"), ("        delays: [5m, 10m]", "        delays: [5m, 5m, 1h]")],
+];
+
+#[test]
+fn what_works_is_not_refused() {
+    assert!(VALID.len() >= 40);
+    for edits in VALID {
+        let mut text = SMALL.to_owned();
+        for (from, to) in *edits {
+            assert!(text.contains(from), "{from}");
+            text = text.replacen(from, to, 1);
+        }
+        match load_str("t.yaml", &text, &Environment::default(), "/d") {
+            Ok(loaded) => assert_eq!(loaded.warnings.render(), "", "{edits:?}"),
+            Err(problems) => panic!("{edits:?}\n{problems}"),
+        }
+    }
 }
