@@ -2,6 +2,8 @@
 //!
 //! An id is the same whether a system writes it as a number or as a text: `7`, `7.0` and `" 7 "` name one thing.
 
+use std::borrow::Cow;
+
 use connectors::table::ColumnType;
 use sha2::{Digest, Sha256};
 use sonic_rs::JsonValueTrait;
@@ -90,7 +92,11 @@ fn uuid5<'v>(arguments: &mut [Value<'v>], _: &Env) -> Result<Value<'v>, Fault> {
     };
     // The name is the text of whatever it is.
     let name = take(arguments, 1).converted(ColumnType::Text).unwrap_or(NULL).into_str();
-    Ok(name.map(|name| Uuid::new_v5(&namespace, name.as_bytes()).to_string()).into())
+    let hyphenated = |name: Cow<'_, str>| {
+        let uuid = Uuid::new_v5(&namespace, name.as_bytes()).hyphenated();
+        uuid.encode_lower(&mut Uuid::encode_buffer()).to_owned()
+    };
+    Ok(name.map(hyphenated).into())
 }
 
 fn sha256(arguments: Arguments<'_, '_>, _: &Env) -> Result<Json, Fault> {

@@ -41,7 +41,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "redact(text)",
         1,
         |a, _| Ok(take_text(a, 0).map(redact_text).into()),
-        "The text with the secrets of its urls replaced by [REDACTED]; in a JSON text also those of members such as `password`.",
+        "The text with the secrets of its urls replaced by [REDACTED]; in a JSON text string by string.",
     ),
     Function::new(
         "safe_name(text, bytes)",

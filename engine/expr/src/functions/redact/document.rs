@@ -1,14 +1,13 @@
 //! Secrets in JSON texts.
 //!
 //! A JSON text is not parsed: what is secret stands in its strings, and each of them is a text by itself, whose end is the end of
-//! what may be secret in it. So nothing behind a secret is lost, and a string that is itself a JSON text is looked into as one. Also
-//! gone are the values of members whose names say it ([`SECRET_MEMBERS`]). A text without secrets is not copied; of one with secrets
-//! all but the strings that hold one stays byte for byte.
+//! what may be secret in it. So nothing behind a secret is lost, and a string that is itself a JSON text is looked into as one.
+//! What a member is called says nothing: a row holds the message as it came, and only links carry what must not stay. A text without
+//! secrets is not copied; of one with secrets all but the strings that hold one stays byte for byte.
 
 use std::borrow::Cow;
 
-use connectors::redact::SECRET_MEMBERS;
-use memchr::{Memchr3, memchr, memchr_iter, memchr2, memchr2_iter, memchr3_iter, memmem, memrchr};
+use memchr::{Memchr3, memchr, memchr2, memchr2_iter, memchr3_iter, memmem, memrchr};
 use sonic_rs::JsonValueTrait;
 
 use super::{REDACTED, redact_text};
@@ -33,7 +32,7 @@ pub(super) fn redact(text: &str) -> Option<Redacted> {
         return Some(plain(text));
     }
     let bytes = text.as_bytes();
-    let mut walk = Walk { text, out: String::new(), copied: 0, secret: false };
+    let mut walk = Walk { text, out: String::new(), copied: 0 };
     let mut marks = Marks::of(text);
     let (mut open, mut done, mut escaped, mut skip) = (None, 0, false, usize::MAX);
     for at in memchr2_iter(b'"', b'\\', bytes) {
@@ -70,26 +69,13 @@ pub(super) fn redact(text: &str) -> Option<Redacted> {
 /// Whether quotes alone say where strings are, and nothing but the signs of a url says where secrets are. Nearly every message is so.
 fn is_plain(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let before =
-        |at: usize, back: usize| at.checked_sub(back).and_then(|at| bytes.get(at)).copied().unwrap_or_default();
-    // No name of a secret ends in another letter. In front of a blank may stand anything.
-    let may_be_secret = |colon: usize| match before(colon, 1) {
-        b'"' => {
-            matches!(before(colon, 2) | 0x20, b'n' | b'y' | b't' | b'd') && {
-                let end = colon.saturating_sub(1);
-                let start = memrchr(b'"', bytes.get(..end).unwrap_or_default()).map_or(0, |quote| quote + 1);
-                text.get(start..end).is_some_and(is_secret_member)
-            }
-        }
-        byte => byte.is_ascii_whitespace(),
-    };
-    memchr(b'\\', bytes).is_none() && !names_bearer(bytes) && !memchr_iter(b':', bytes).any(may_be_secret)
+    memchr(b'\\', bytes).is_none() && !names_bearer(bytes)
 }
 
 /// The same for such a text: only the strings that hold a sign are looked at. What stands between two strings is looked at as one
 /// too, which does no harm.
 fn plain(text: &str) -> Redacted {
-    let mut walk = Walk { text, out: String::new(), copied: 0, secret: false };
+    let mut walk = Walk { text, out: String::new(), copied: 0 };
     let bytes = text.as_bytes();
     let mut done = 0;
     for at in memchr3_iter(b'=', b'%', b'@', bytes) {
@@ -156,29 +142,12 @@ struct Walk<'t> {
     out: String,
     /// Up to where `text` is in `out`.
     copied: usize,
-    /// Whether the next string is the value of a member that is secret by its name.
-    secret: bool,
 }
 
 impl Walk<'_> {
     /// Takes the string between two quotes; nothing if it is none.
     fn string(&mut self, start: usize, end: usize, escaped: bool, marked: bool) -> Option<()> {
         let raw = self.text.get(start..end)?;
-        if std::mem::take(&mut self.secret) {
-            if !raw.is_empty() && raw != REDACTED {
-                self.replace(start, end, REDACTED);
-            }
-            return Some(());
-        }
-        let value = self.text.get(end + 1..)?.trim_ascii_start().strip_prefix(':').map(str::trim_ascii_start);
-        if let Some(value) = value.filter(|_| is_secret_member(raw)) {
-            self.secret = value.starts_with('"');
-            let number = value.bytes().take_while(|byte| byte.is_ascii_digit() || b"+-.eE".contains(byte)).count();
-            if number > 0 {
-                let from = self.text.len() - value.len();
-                self.replace(from, from + number, "\"[REDACTED]\"");
-            }
-        }
         if escaped {
             // The quotes make it a JSON text.
             let whole = json::parse(self.text.get(start - 1..=end)?.as_bytes()).ok()?;
@@ -212,11 +181,6 @@ impl Walk<'_> {
     }
 }
 
-/// Whether the value of a member with this name is secret.
-fn is_secret_member(name: &str) -> bool {
-    SECRET_MEMBERS.iter().any(|secret| secret.eq_ignore_ascii_case(name))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -241,12 +205,8 @@ mod tests {
                 r#"{"data":"{\"u\":\"https://h/p?sig=x\",\"note\":\"last\",\"more\":\"[\\\"https://h?sig=y\\\",1]\"}","z":1}"#,
                 r#"{"data":"{\"u\":\"https://h/p?sig=[REDACTED]\",\"note\":\"last\",\"more\":\"[\\\"https://h?sig=[REDACTED]\\\",1]\"}","z":1}"#,
             ),
-            // Members that are secret by their name.
-            (
-                r#"{"Password" : "a\"b", "token":12.5e3, "secret":null,"pwd":{"a":"b"},"keys":"c","api_key":["d"],"x":"password"}"#,
-                r#"{"Password" : "[REDACTED]", "token":"[REDACTED]", "secret":null,"pwd":{"a":"b"},"keys":"c","api_key":["d"],"x":"password"}"#,
-            ),
-            (r#"{"password":"","authorization":"[REDACTED]"}"#, r#"{"password":"","authorization":"[REDACTED]"}"#),
+            // A member's name says nothing.
+            (r#"{"password": "kept", "token":12.5e3}"#, r#"{"password": "kept", "token":12.5e3}"#),
             (r#"{"https://u:p@h/":1}"#, r#"{"https://[REDACTED]@h/":1}"#),
             // No JSON text, so prose.
             (r#"{"a":"https://h/p?sig=x" and ?key=9"#, r#"{"a":"https://h/p?sig=[REDACTED]" and ?key=[REDACTED]"#),
