@@ -41,6 +41,7 @@ pub mod gist;
 mod interpret;
 pub mod json;
 pub mod keys;
+pub mod nearest;
 pub mod number;
 mod parse;
 pub mod paths;

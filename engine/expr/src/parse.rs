@@ -27,15 +27,23 @@ pub struct ParseError {
     pub message: String,
     /// What was probably meant.
     pub hint: Option<String>,
+    /// How many bytes from `offset` are wrong and what to write in their place, where that mends it.
+    pub fix: Option<(usize, String)>,
 }
 
 impl ParseError {
     pub(super) fn new(offset: usize, message: impl Into<String>) -> ParseError {
-        ParseError { offset, message: message.into(), hint: None }
+        ParseError { offset, message: message.into(), hint: None, fix: None }
     }
 
     pub(super) fn with_hint(mut self, hint: impl Into<String>) -> ParseError {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says that `length` bytes from its offset are to be replaced by `text`.
+    pub(super) fn with_fix(mut self, length: usize, text: impl Into<String>) -> ParseError {
+        self.fix = Some((length, text.into()));
         self
     }
 }
@@ -300,11 +308,7 @@ impl Lowering<'_> {
     fn call(&mut self, bracket: usize, name: &str, arguments: &[Ast], root: bool) -> Result<Node, ParseError> {
         let offset = self.text.get(..bracket).map_or(0, |before| before.trim_end().len().saturating_sub(name.len()));
         let Some(function) = functions::lookup(name) else {
-            let error = ParseError::new(offset, format!("no function is called `{name}`"));
-            return Err(match functions::nearest(name) {
-                Some(nearest) => error.with_hint(format!("did you mean `{nearest}`?")),
-                None => error,
-            });
+            return Err(super::syntax::no_function(name, offset));
         };
         let count = arguments.len();
         if count < function.min || function.max.is_some_and(|max| count > max) {
@@ -449,7 +453,7 @@ mod tests {
         for (text, offset, message) in [
             ("", 0, "a value was expected, but the text ends"),
             ("a.", 2, "Expected identifier, '*', '{', '[', '&', or '[?', but the text ends"),
-            ("a = b", 2, "'=' is not valid. Did you mean '=='?"),
+            ("a = b", 2, "no operator is called `=`; equality is written `==`"),
             ("a == 1", 5, "a value was expected; numbers are written in backticks: `1`"),
             ("a b", 2, "the expression should end here"),
             ("x && fnd(a, 'b', c)", 5, "no function is called `fnd`; did you mean `find`?"),

@@ -171,7 +171,7 @@ impl fmt::Display for Template {
 }
 
 fn unbalanced(offset: usize, message: &str, hint: &str) -> ParseError {
-    ParseError { offset, message: message.to_owned(), hint: Some(hint.to_owned()) }
+    ParseError::new(offset, message).with_hint(hint)
 }
 
 /// Where the brace closes that `text` begins with; braces inside texts, names and inner braces do not count.

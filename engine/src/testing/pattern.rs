@@ -24,7 +24,7 @@ use crate::expr::number::is_json_number;
 use crate::expr::time::{format_timestamp, parse_timestamp};
 use crate::topology::node::{Entry, Node, Value as Tree};
 use crate::topology::value::duration;
-use crate::topology::{Diagnostic, Source, code};
+use crate::topology::{Diagnostic, Source, Span, code};
 
 /// What a value is compared with.
 #[derive(Clone, Debug)]
@@ -132,8 +132,8 @@ pub fn json(node: &Node) -> Value {
 impl Pattern {
     /// Reads a pattern.
     pub fn read(node: &Node, source: &Source, problems: &mut Vec<Diagnostic>) -> Self {
-        let mut wrong = |node: &Node, given: &str, words: &[&'static str]| {
-            let problem = Diagnostic::new(code::TEST, source, node.span, format!("`{given}` is no matcher here"));
+        let mut wrong = |at: Span, given: &str, words: &[&'static str]| {
+            let problem = Diagnostic::new(code::TEST, source, at, format!("`{given}` is no matcher here"));
             let help = "a text that begins with `$` is written {$text: \"$...\"}";
             let problem = problem.nearest(given, words.iter().copied());
             problems.push(if problem.help.is_some() { problem } else { problem.help(help) });
@@ -143,7 +143,7 @@ impl Pattern {
                 "$any" => Pattern::Any,
                 "$absent" => Pattern::Absent,
                 other => {
-                    wrong(node, other, &ALONE);
+                    wrong(node.span, other, &ALONE);
                     Pattern::Any
                 }
             },
@@ -162,7 +162,7 @@ impl Pattern {
                     ("$text", Some(text)) => Pattern::Is(Value::String(text.to_owned())),
                     ("$json", _) => Pattern::Json(Box::new(Pattern::read(&entry.value, source, problems))),
                     (other, _) => {
-                        wrong(node, other, &WITH);
+                        wrong(entry.at, other, &WITH);
                         Pattern::Any
                     }
                 },

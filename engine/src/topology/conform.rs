@@ -12,6 +12,13 @@ use super::value;
 use super::vars::Vars;
 use crate::expr::{Expr, ParseError, Template};
 
+/// Reads misspelt keys of a mapping as what they were meant to be: for what is read before the whole is brought to its form.
+pub fn spelling(node: &mut Node, shape: &Shape, source: &Source, problems: &mut Vec<Diagnostic>) {
+    if let Value::Map(entries) = &mut node.value {
+        repair::spelling(entries, shape, source, problems);
+    }
+}
+
 /// Brings `node` to `shape`.
 pub fn conform(node: &mut Node, shape: &'static Shape, vars: &Vars, source: &Source, problems: &mut Vec<Diagnostic>) {
     let at = Span::at(node.span.start);
@@ -61,10 +68,11 @@ impl Form<'_> {
         match kind {
             Kind::List(inner) => {
                 self.read_variable(node, true);
-                if let (Value::Scalar(_), true) = (&node.value, may_be_scalar(inner)) {
-                    // One in place of a list of one: what depends on it is not reported.
+                if let (Value::Scalar(scalar), true) = (&node.value, may_be_scalar(inner)) {
+                    // Elements without brackets are read as if they had some: what depends on them is not reported.
+                    let parts: Vec<String> = scalar.text.split(',').map(|part| part.trim().to_owned()).collect();
                     self.wrong(node, kind, at);
-                    node.value = Value::List(vec![node.clone()]);
+                    node.value = Value::List(parts.into_iter().map(|text| repair::text_at(node.span, text)).collect());
                     return;
                 }
                 let Value::List(items) = &mut node.value else { return self.wrong(node, kind, at) };
@@ -75,7 +83,7 @@ impl Form<'_> {
             }
             Kind::Map(names, inner) => self.map(node, *names, inner, kind, at),
             Kind::Object(shape) => self.object(node, shape, at),
-            Kind::Any => {}
+            Kind::Any => node.once(),
             Kind::ListOr(inner, shape) => match &mut node.value {
                 Value::List(items) => items.iter_mut().for_each(|item| self.value(item, inner, at)),
                 _ => self.object(node, shape, at),
@@ -122,6 +130,10 @@ impl Form<'_> {
     fn map(&mut self, node: &mut Node, names: Names, inner: &'static Kind, kind: &Kind, at: Span) {
         self.read_variable(node, false);
         let Value::Map(entries) = &mut node.value else { return self.wrong(node, kind, at) };
+        entries.retain(|entry| !entry.again);
+        if matches!(inner, Kind::List(_)) {
+            repair::loose_list(entries, self.source);
+        }
         // An option whose variable is not set is not given.
         if matches!(inner, Kind::Text | Kind::Secret | Kind::Name) {
             entries.retain(|e| !e.value.is_null());
@@ -187,6 +199,7 @@ impl Form<'_> {
     fn object(&mut self, node: &mut Node, shape: &'static Shape, at: Span) {
         self.read_variable(node, false);
         let Value::Map(entries) = &mut node.value else { return self.wrong(node, &Kind::Object(shape), at) };
+        repair::joined(entries);
         repair::spelling(entries, shape, self.source, self.problems);
         let unknown = self.misplaced(entries, shape);
         let depth = self.above.len();
@@ -228,7 +241,9 @@ impl Form<'_> {
                 self.stray(depth, entry, &format!("those of {}", shape.name));
             } else {
                 let names = shape.keys.iter().map(|k| k.name);
-                let problem = repair::unknown(entry, shape, self.source).nearest(&entry.key, names);
+                let mut problem = repair::unknown(entry, shape, self.source).nearest(&entry.key, names);
+                let root = self.above.first().map_or(shape, |(root, _)| *root);
+                problem.help = problem.help.or_else(|| repair::elsewhere(&entry.key, root, shape));
                 unknown.push(self.problems.len());
                 self.problems.push(problem);
                 at += 1;
@@ -285,6 +300,7 @@ impl Form<'_> {
         let (name, span) = match &mut node.value {
             Value::Scalar(scalar) => (scalar.text.clone(), node.span),
             Value::Map(entries) => {
+                entries.retain(|entry| !entry.again);
                 if let Some(help) = long_type(entries) {
                     self.wrong(node, kind, at);
                     if let Some(problem) = self.problems.last_mut() {
@@ -398,10 +414,13 @@ impl Form<'_> {
 
     fn syntax(&mut self, node: &Node, code: &'static str, error: Option<ParseError>) {
         let Some(error) = error else { return };
-        let length = token(node.text().unwrap_or_default().get(error.offset..).unwrap_or_default());
+        let word = token(node.text().unwrap_or_default().get(error.offset..).unwrap_or_default());
+        let length = error.fix.as_ref().map_or(word, |(length, _)| *length);
         let span = node.locate(self.source, error.offset, length);
         let mut problem = Diagnostic::new(code, self.source, span, error.message);
         problem.help = error.hint;
+        let there = self.source.text.get(span.start..span.end).unwrap_or_default();
+        problem.suggestion = error.fix.and_then(|(_, text)| repair::in_place(node, error.offset, there, text));
         self.problems.push(problem);
     }
 }

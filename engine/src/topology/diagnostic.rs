@@ -8,6 +8,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::expr::nearest::near;
+pub use crate::expr::nearest::nearest;
+
 use super::render::{render, to_json};
 use super::source::{Source, Span};
 
@@ -125,6 +128,8 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// What to write in place of what the position covers, where that mends it.
     pub suggestion: Option<String>,
+    /// The path of the declaration that it is about: problems about one are one problem.
+    pub(crate) subject: Option<Vec<String>>,
 }
 
 impl Diagnostic {
@@ -134,7 +139,16 @@ impl Diagnostic {
         let (end_line, end_column) = source.end(span);
         let severity = if code.starts_with('W') { Severity::Warning } else { Severity::Error };
         let position = Position { file: source.name.clone(), line, column, end_line, end_column };
-        Diagnostic { code, severity, message: message.into(), position, expected: None, help: None, suggestion: None }
+        Diagnostic {
+            code,
+            severity,
+            message: message.into(),
+            position,
+            expected: None,
+            help: None,
+            suggestion: None,
+            subject: None,
+        }
     }
 
     /// Adds what would be right.
@@ -160,18 +174,33 @@ impl Diagnostic {
         self
     }
 
-    /// Adds the nearest of the names that would be right, or all of them where none is near and they are few.
+    /// Adds the nearest of the names that would be right, up to three that are about as near, or all of them where none is near and they
+    /// are few.
     #[must_use]
     pub fn nearest<'a>(self, given: &str, names: impl IntoIterator<Item = &'a str>) -> Self {
         let names: Vec<&str> = names.into_iter().collect();
-        if let Some(name) = nearest(given, names.iter().copied()) {
-            return self.help(format!("did you mean `{name}`?")).write(name);
+        match (near(given, names.iter().copied()).as_slice(), names.len()) {
+            ([], 1..=12) => self.expected(format!("one of `{}`", names.join("`, `"))),
+            ([], _) => self,
+            (found, _) => self.meant(found),
         }
-        match names.len() {
-            0 => self,
-            1..=12 => self.expected(format!("one of `{}`", names.join("`, `"))),
-            _ => self,
+    }
+
+    /// Says which of some names was probably meant; a single one is what to write.
+    #[must_use]
+    pub fn meant(self, names: &[&str]) -> Self {
+        match names {
+            [] => self,
+            [one] => self.help(format!("did you mean `{one}`?")).write(*one),
+            [first @ .., last] => self.help(format!("did you mean `{}` or `{last}`?", first.join("`, `"))),
         }
+    }
+
+    /// Says that it is about a name that is declared at `path` of the topology: what is wrong with it is told once.
+    #[must_use]
+    pub fn about(mut self, path: Vec<String>) -> Self {
+        self.subject = Some(path);
+        self
     }
 }
 
@@ -185,11 +214,31 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Sorts problems by position and drops repetitions.
+    /// Sorts problems by position, drops repetitions, and makes one of those about one name.
     pub fn new(mut items: Vec<Diagnostic>, sources: Vec<Source>) -> Self {
         items.sort_by(|a, b| (&a.position, a.code, &a.message).cmp(&(&b.position, b.code, &b.message)));
         items.dedup();
-        Diagnostics { items, sources }
+        let mut joined: Vec<(Diagnostic, Vec<usize>)> = Vec::new();
+        for item in items {
+            let same = |(other, _): &&mut (Diagnostic, Vec<usize>)| {
+                item.subject.is_some() && other.subject == item.subject && other.severity == item.severity
+            };
+            match joined.iter_mut().find(same) {
+                Some((first, lines)) => {
+                    if item.position.line != first.position.line && !lines.contains(&item.position.line) {
+                        lines.push(item.position.line);
+                    }
+                }
+                None => joined.push((item, Vec::new())),
+            }
+        }
+        let items = joined.into_iter().map(|(mut item, lines)| {
+            if !lines.is_empty() {
+                item.message += &format!(", here and in {}", in_lines(&lines));
+            }
+            item
+        });
+        Diagnostics { items: items.collect(), sources }
     }
 
     /// Whether one of them keeps the topology from starting.
@@ -216,63 +265,20 @@ impl std::fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// The name that `given` was probably meant to be: another number of it, or at most a third of it wrong.
-pub fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (given.chars().count() / 3).max(1);
-    let given = given.to_lowercase();
-    let scored = names.into_iter().map(|name| {
-        let lower = name.to_lowercase();
-        let same = singular(&given) == singular(&lower) && lower != given;
-        (if same { 0 } else { distance(&given, &lower) }, name)
-    });
-    scored.filter(|(d, _)| *d <= limit).min_by_key(|(d, _)| *d).map(|(_, name)| name)
-}
-
-/// A word without what makes a plural of it.
-fn singular(word: &str) -> String {
-    match word {
-        _ if word.len() > 4 && word.ends_with("ies") => format!("{}y", &word[..word.len() - 3]),
-        _ if word.len() > 3 && word.ends_with('s') && !word.ends_with("ss") => word[..word.len() - 1].to_owned(),
-        _ => word.to_owned(),
+/// Lines as a sentence has them; of many the first.
+pub(crate) fn in_lines(lines: &[usize]) -> String {
+    let shown: Vec<String> = lines.iter().take(8).map(usize::to_string).collect();
+    match (shown.as_slice(), lines.len()) {
+        ([one], _) => format!("line {one}"),
+        (shown, all) if all > shown.len() => format!("lines {} and {} more", shown.join(", "), all - shown.len()),
+        ([first @ .., last], _) => format!("lines {} and {last}", first.join(", ")),
+        ([], _) => String::new(),
     }
-}
-
-/// How many letters must be added, dropped, changed or swapped with the next.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut before: Vec<usize> = Vec::new();
-    let mut above: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, y) in b.iter().enumerate() {
-            let mut best = (above[j] + usize::from(x != y)).min(above[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
-                best = best.min(before[j - 1] + 1);
-            }
-            row.push(best);
-        }
-        before = std::mem::replace(&mut above, row);
-    }
-    above.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nearest_finds_slips_and_nothing_else() {
-        for (given, found) in [
-            ("tpoic", Some("topic")),
-            ("topics", Some("topic")),
-            ("Group", Some("group")),
-            ("retry_policies", Some("retry_policy")),
-            ("x", None),
-            ("retries", None),
-        ] {
-            assert_eq!(nearest(given, ["topic", "group", "retry_policy"]), found, "{given}");
-        }
-    }
 
     #[test]
     fn codes_are_unique() {

@@ -26,6 +26,7 @@ mod conform;
 mod diagnostic;
 mod env;
 mod file;
+mod indent;
 pub mod language;
 pub mod manual;
 pub mod node;
@@ -44,6 +45,7 @@ mod yaml;
 mod tests;
 
 pub use conform::is_binding;
+pub(crate) use diagnostic::in_lines;
 pub use diagnostic::{CODES, Diagnostic, Diagnostics, Position, Severity, code, nearest};
 pub use env::Environment;
 pub use file::read;
@@ -140,13 +142,13 @@ fn load_sources(
         Some(file) => environment.clone().with_settings(file, &mut problems),
         None => environment.clone(),
     };
-    let plan = match node::parse(&source, &mut problems) {
-        Ok(tree) => build(tree, &environment, &source, data, &mut problems),
-        Err(problem) => {
-            problems.push(problem);
-            None
-        }
-    };
+    let loading = Loading { environment: &environment, data };
+    let mut own = Vec::new();
+    let plan = loading.plan(&source, &mut own);
+    if let Some(mended) = indent::mend(&source, &own, &loading) {
+        own = mended;
+    }
+    problems.append(&mut own);
     let sources = std::iter::once(source).chain(settings).collect();
     let all = Diagnostics::new(problems, sources);
     match plan {
@@ -155,15 +157,38 @@ fn load_sources(
     }
 }
 
-fn build(
-    mut tree: node::Node,
-    environment: &Environment,
-    source: &Source,
-    data: &str,
-    problems: &mut Vec<Diagnostic>,
-) -> Option<Plan> {
-    env::interpolate(&mut tree, environment, source, problems);
-    let vars = vars::Vars::new(tree.get("vars"), data, source, problems);
-    conform::conform(&mut tree, &language::TOPOLOGY, &vars, source, problems);
-    plan::build(&tree, source, problems)
+/// What a text is read with.
+struct Loading<'a> {
+    environment: &'a Environment,
+    data: &'a str,
+}
+
+impl Loading<'_> {
+    /// The tree of a text in its form; none: it is not YAML.
+    fn tree(&self, source: &Source, problems: &mut Vec<Diagnostic>) -> Option<node::Node> {
+        let mut tree = node::parse(source, problems).map_err(|problem| problems.push(problem)).ok()?;
+        env::interpolate(&mut tree, self.environment, source, problems);
+        conform::spelling(&mut tree, &language::TOPOLOGY, source, problems);
+        let vars = vars::Vars::new(tree.get("vars"), self.data, source, problems);
+        conform::conform(&mut tree, &language::TOPOLOGY, &vars, source, problems);
+        Some(tree)
+    }
+
+    fn plan(&self, source: &Source, problems: &mut Vec<Diagnostic>) -> Option<Plan> {
+        let tree = self.tree(source, problems)?;
+        plan::build(&tree, source, problems)
+    }
+}
+
+impl indent::Check for Loading<'_> {
+    fn form(&self, source: &Source) -> Option<usize> {
+        let mut problems = Vec::new();
+        self.tree(source, &mut problems).map(|_| problems.len())
+    }
+
+    fn all(&self, source: &Source) -> Vec<Diagnostic> {
+        let mut problems = Vec::new();
+        self.plan(source, &mut problems);
+        Diagnostics::new(problems, Vec::new()).items
+    }
 }

@@ -78,6 +78,8 @@ pub struct Entry {
     pub at: Span,
     /// The value.
     pub value: Node,
+    /// Whether the key stands above it in the same mapping already, which was reported.
+    pub again: bool,
 }
 
 impl Node {
@@ -150,6 +152,28 @@ impl Node {
         };
         place::within(raw, text, offset, length)
             .map_or(self.span, |(start, end)| Span { start: self.span.start + start, end: self.span.start + end })
+    }
+
+    /// Leaves out, all the way down, what stands under a key that stands above it already.
+    pub fn once(&mut self) {
+        match &mut self.value {
+            Value::List(items) => items.iter_mut().for_each(Node::once),
+            Value::Map(entries) => {
+                entries.retain(|entry| !entry.again);
+                entries.iter_mut().for_each(|entry| entry.value.once());
+            }
+            _ => {}
+        }
+    }
+
+    /// The end of the last thing in it. A block's own span says only where it begins.
+    pub fn reach(&self) -> usize {
+        let inner = match &self.value {
+            Value::List(items) => items.iter().map(Node::reach).max(),
+            Value::Map(entries) => entries.iter().map(|e| e.at.end.max(e.value.reach())).max(),
+            _ => None,
+        };
+        inner.unwrap_or(0).max(self.span.end)
     }
 
     fn size(&self) -> usize {
@@ -320,8 +344,9 @@ impl<'a> Reading<'a> {
                 let message = format!("the key `{key}` stands twice, first in line {line}");
                 let problem = Diagnostic::new(code::DUPLICATE_KEY, self.source, at, message);
                 self.problems.push(problem.help("keep one of the two"));
+                entries.push(Entry { key, at, value, again: true });
             } else {
-                entries.push(Entry { key, at, value });
+                entries.push(Entry { key, at, value, again: false });
             }
         }
         self.open.pop();

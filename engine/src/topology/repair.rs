@@ -4,7 +4,8 @@
 //! too high or too low is read where it belongs, so that nothing else is reported as missing because of it.
 
 use super::diagnostic::{Diagnostic, code, nearest};
-use super::node::{Entry, Node, Value};
+use super::language::{LEAVE, TOPOLOGY};
+use super::node::{Entry, Node, Origin, Scalar, Value};
 use super::shape::{Kind, Shape};
 use super::source::{Source, Span};
 
@@ -157,6 +158,109 @@ pub fn below(entry: &Entry, entries: &[Entry], shape: &'static Shape) -> Option<
     .filter(|(name, _)| lacks(name))
 }
 
+/// All shapes of the language that begins with `root`.
+fn shapes(root: &'static Shape) -> Vec<&'static Shape> {
+    let mut all = vec![root];
+    let mut at = 0;
+    while let Some(shape) = all.get(at).copied() {
+        for key in shape.keys {
+            let inner = inner_shape(&key.kind);
+            if let Some(inner) = inner.filter(|inner| !all.iter().any(|known| std::ptr::eq(*known, *inner))) {
+                all.push(inner);
+            }
+        }
+        at += 1;
+    }
+    all
+}
+
+/// The shape of a mapping, or of the elements of a list or of a mapping of things.
+fn inner_shape(kind: &Kind) -> Option<&'static Shape> {
+    match kind {
+        Kind::Object(shape) | Kind::ChoiceOr(_, shape) | Kind::ListOr(_, shape) => Some(*shape),
+        Kind::List(inner) | Kind::Map(_, inner) => inner_shape(inner),
+        _ => None,
+    }
+}
+
+/// Where in the language a key belongs that `shape` does not have.
+pub fn elsewhere(given: &str, root: &'static Shape, shape: &Shape) -> Option<String> {
+    let others = shapes(root).into_iter().filter(|other| !std::ptr::eq(*other, shape));
+    let exact = |other: &&'static Shape| other.key(given).map(|key| (key.name, other.name));
+    let near = |other: &&'static Shape| {
+        let found = other.keys.iter().find(|key| key.name.starts_with(given) && given.len() >= 3)?;
+        Some((found.name, other.name))
+    };
+    let mut found: Vec<(&str, &str)> = others.clone().filter_map(|other| exact(&other)).collect();
+    if found.is_empty() {
+        found = others.filter_map(|other| near(&other)).collect();
+    }
+    let (key, _) = *found.first()?;
+    let owners: Vec<&str> = found.iter().filter(|(name, _)| *name == key).map(|(_, owner)| *owner).take(3).collect();
+    let owners = match owners.as_slice() {
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and of {last}", first.join(", of ")),
+        [] => return None,
+    };
+    Some(format!("`{key}` is a key of {owners}"))
+}
+
+/// `{key: value}` for a text `key: value` that stands where the key `name` has a mapping with such a key.
+pub fn inline(name: &str, text: &str) -> Option<String> {
+    let (key, value) = text.split_once(": ")?;
+    let mut owners = shapes(&TOPOLOGY).into_iter().filter_map(|shape| shape.key(name));
+    let fits = |kind: Kind| match kind {
+        Kind::Object(inner) | Kind::ChoiceOr(_, inner) => inner.key(key.trim()).is_some(),
+        _ => false,
+    };
+    let plain = !value.contains(['{', '}', '[', ']', ',', '"', '#']) && !value.contains(": ");
+    let value = if plain { value.trim().to_owned() } else { format!("\"{}\"", value.trim().replace('"', "\\\"")) };
+    owners.any(|owner| fits(owner.kind)).then(|| format!("{{{}: {value}}}", key.trim()))
+}
+
+/// A text that stands at a place.
+pub fn text_at(span: Span, text: String) -> Node {
+    Node { span, value: Value::Scalar(Scalar { text, origin: Origin::Written, plain: true, written: None }) }
+}
+
+/// Joins mappings that stand twice under one key: the second was reported, and what it holds is there all the same. Of other
+/// values the first stays.
+pub fn joined(entries: &mut Vec<Entry>) {
+    let mut again = Vec::new();
+    while let Some(at) = entries.iter().position(|entry| entry.again) {
+        again.push(entries.remove(at));
+    }
+    for second in again {
+        let first = entries.iter_mut().find(|entry| entry.key == second.key).map(|entry| &mut entry.value.value);
+        if let (Some(Value::Map(first)), Value::Map(inner)) = (first, second.value.value) {
+            let known: Vec<String> = first.iter().map(|entry| entry.key.clone()).collect();
+            first.extend(inner.into_iter().filter(|entry| !known.contains(&entry.key)));
+        }
+    }
+}
+
+/// Between braces `a: x, y` is the key `a` and a key `y` without a value, where `a: [x, y]` was meant: makes one text of it.
+pub fn loose_list(entries: &mut Vec<Entry>, source: &Source) {
+    let mut at = 0;
+    while at + 1 < entries.len() {
+        let follows = match (entries.get(at), entries.get(at + 1)) {
+            (Some(first), Some(next)) if next.value.is_null() && first.value.text().is_some() => {
+                source.text.get(first.value.span.end..next.at.start).is_some_and(|between| between.trim() == ",")
+            }
+            _ => false,
+        };
+        if !follows {
+            at += 1;
+            continue;
+        }
+        let next = entries.remove(at + 1);
+        if let Some(first) = entries.get_mut(at) {
+            let text = format!("{}, {}", first.value.text().unwrap_or_default(), next.key);
+            first.value = text_at(Span { start: first.value.span.start, end: next.at.end }, text);
+        }
+    }
+}
+
 /// Puts `entry` below the key `name` of a mapping.
 pub fn put_below(entries: &mut Vec<Entry>, name: &str, entry: Entry) {
     let at = entry.at;
@@ -168,7 +272,7 @@ pub fn put_below(entries: &mut Vec<Entry>, name: &str, entry: Entry) {
         return;
     }
     let value = Node { span: at, value: Value::Map(vec![entry]) };
-    entries.push(Entry { key: name.to_owned(), at, value });
+    entries.push(Entry { key: name.to_owned(), at, value, again: false });
 }
 
 /// In a mapping of things that are `shape`s: keys of the shape itself that stand beside a thing that has nothing, because
@@ -176,7 +280,9 @@ pub fn put_below(entries: &mut Vec<Entry>, name: &str, entry: Entry) {
 pub fn indentation(entries: &mut Vec<Entry>, shape: &Shape, source: &Source, problems: &mut Vec<Diagnostic>) {
     let mut at = 0;
     while at + 1 < entries.len() {
-        let slips = |entry: &Entry| shape.key(&entry.key).is_some_and(|key| may_be(&entry.value, &key.kind));
+        // A thing that is called like a key of its kind holds such keys itself.
+        let thing = |entry: &Entry| entry.value.entries().iter().any(|inner| shape.key(&inner.key).is_some());
+        let slips = |entry: &Entry| fits(entry, shape) && !thing(entry);
         let count = match entries.get(at) {
             Some(thing) if thing.value.is_null() => entries.iter().skip(at + 1).take_while(|e| slips(e)).count(),
             _ => 0,
@@ -200,9 +306,23 @@ pub fn other_form(node: &Node, kind: &Kind, source: &Source, problem: Diagnostic
     let one_line = !raw.contains('\n') && raw.len() < 120;
     let mapping = matches!(kind, Kind::Map(..) | Kind::Object(_));
     match &node.value {
-        Value::Scalar(scalar) if matches!(kind, Kind::List(_)) && one_line && !raw.is_empty() => {
-            let _ = scalar;
+        Value::Scalar(_) if matches!(kind, Kind::List(_)) && one_line && !raw.is_empty() => {
             problem.write(format!("[{raw}]"))
+        }
+        Value::Scalar(scalar) if matches!(kind, Kind::Object(shape) if std::ptr::eq(*shape, &LEAVE)) => {
+            match LEAVE.key(&scalar.text) {
+                Some(key) => problem.help(format!("say why: `{{{}: reason}}`", key.name)),
+                None if one_line && !raw.is_empty() => problem.write(format!("{{skip: {raw}}}")),
+                None => problem,
+            }
+        }
+        Value::Map(entries) if matches!(kind, Kind::Choice(_)) => {
+            let Kind::Choice(words) = kind else { return problem };
+            match entries.iter().find_map(|entry| words.iter().find(|word| **word == entry.key)) {
+                Some(word) if one_line && raw.starts_with('{') => problem.write(*word),
+                Some(word) => problem.help(format!("write `{word}` alone")),
+                None => problem,
+            }
         }
         Value::Scalar(scalar) if mapping => match scalar.text.split_once(':') {
             Some((key, value)) if scalar.plain && !value.starts_with(' ') && super::conform::is_binding(key) => {
@@ -232,6 +352,18 @@ pub fn other_form(node: &Node, kind: &Kind, source: &Source, problem: Diagnostic
             }
         }
         _ => problem,
+    }
+}
+
+/// What to write in the file in place of `there`, where `text` is to stand in the text of a node from `offset` on; none: it stands there
+/// otherwise than in the text, or more would have to change.
+pub fn in_place(node: &Node, offset: usize, there: &str, text: String) -> Option<String> {
+    let Value::Scalar(scalar) = &node.value else { return None };
+    scalar.text.get(offset..)?.strip_prefix(there).filter(|_| !there.is_empty())?;
+    // Without quotes YAML would take the first character for its own.
+    match scalar.plain && offset == 0 && text.starts_with(['`', '!', '&', '*', '"', '\'', '[', '{']) {
+        true => (scalar.text == there).then(|| format!("\"{}\"", text.replace('"', "\\\""))),
+        false => Some(text),
     }
 }
 

@@ -119,6 +119,19 @@ impl Key {
 }
 
 impl Shape {
+    /// What it is, with the keys that it must have.
+    fn with_keys(&self) -> String {
+        let required: Vec<&str> = self.keys.iter().filter(|key| key.required).map(|key| key.name).collect();
+        match (self.one_of, required.as_slice()) {
+            ([], []) => self.name.to_owned(),
+            ([], keys) => format!("{} with `{}`", self.name, keys.join("`, `")),
+            (one_of, []) => format!("{} with one of `{}`", self.name, one_of.join("`, `")),
+            (one_of, keys) => {
+                format!("{} with `{}` and one of `{}`", self.name, keys.join("`, `"), one_of.join("`, `"))
+            }
+        }
+    }
+
     /// The key called `name`.
     pub fn key(&self, name: &str) -> Option<&'static Key> {
         self.keys.iter().find(|k| k.name == name)
@@ -145,12 +158,14 @@ impl Kind {
             Kind::Field => "a type such as `string` or `id!`, or `{type: expression}`".into(),
             Kind::List(inner) => format!("a list, each element {}", inner.expected()),
             Kind::Map(_, inner) => format!("a mapping, each value {}", inner.expected()),
-            Kind::Object(shape) => format!("a mapping: {}", shape.name),
+            Kind::Object(shape) => format!("a mapping: {}", shape.with_keys()),
             Kind::Any => "any value".into(),
             Kind::ListOr(inner, shape) => {
                 format!("a list, each element {}, or a mapping: {}", inner.expected(), shape.name)
             }
-            Kind::ChoiceOr(words, shape) => format!("one of `{}`, or a mapping: {}", words.join("`, `"), shape.name),
+            Kind::ChoiceOr(words, shape) => {
+                format!("one of `{}`, or a mapping: {}", words.join("`, `"), shape.with_keys())
+            }
         }
     }
 }

@@ -48,8 +48,8 @@ impl Source {
         let offset = offset.min(self.text.len());
         let line = self.lines.partition_point(|start| *start <= offset).max(1);
         let start = self.lines.get(line - 1).copied().unwrap_or(0);
-        let column = self.text.char_indices().skip_while(|(at, _)| *at < start).take_while(|(at, _)| *at < offset);
-        (line, column.count() + 1)
+        let before = self.text.get(start..).unwrap_or("").char_indices().take_while(|(at, _)| start + at < offset);
+        (line, before.count() + 1)
     }
 
     /// The byte offset at which a line, from 1, begins.

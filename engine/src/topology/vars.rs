@@ -17,11 +17,11 @@ impl Vars {
     pub fn new(node: Option<&Node>, data: &str, source: &Source, problems: &mut Vec<Diagnostic>) -> Self {
         let entries = node.map_or(&[][..], Node::entries);
         let mut vars = Vars { values: IndexMap::from([("data".to_owned(), data.to_owned())]) };
-        for entry in entries.iter().filter(|e| e.key == "data") {
+        for entry in entries.iter().filter(|e| e.key == "data" && !e.again) {
             problems.push(Diagnostic::new(code::DUPLICATE_NAME, source, entry.at, "`data` is built in (--data)"));
         }
         // Each round settles what names only settled variables. What is left when nothing settles any more is a cycle.
-        let mut open: Vec<_> = entries.iter().filter(|e| e.key != "data").collect();
+        let mut open: Vec<_> = entries.iter().filter(|e| e.key != "data" && !e.again).collect();
         let names: Vec<String> = entries.iter().map(|e| e.key.clone()).collect();
         loop {
             let before = open.len();
@@ -83,7 +83,7 @@ impl Vars {
                     let problem =
                         Diagnostic::new(code::UNKNOWN_VARIABLE, source, span, format!("unknown variable `{name}`"));
                     let names = self.values.keys().map(String::as_str).chain(keep.iter().copied());
-                    problems.push(problem.nearest(name, names));
+                    problems.push(problem.nearest(name, names).about(vec!["vars".into(), name.to_owned()]));
                 }
             }
             done = at + name.len() + 2;

@@ -1,15 +1,18 @@
 //! Why a text is not YAML, told where its cause is and not where the parser noticed it.
 
 use super::diagnostic::{Diagnostic, code};
+use super::repair;
 use super::source::{Source, Span};
+use crate::expr::Expr;
 
 /// The problem that the parser saw at `at` and calls `reason`, while the lists and mappings at `open` were being read.
 pub fn explain(source: &Source, at: usize, reason: &str, open: &[Span]) -> Diagnostic {
     let line_number = source.position(at).0;
     let not_yaml =
         |span: Span, message: &str| Diagnostic::new(code::YAML, source, span, format!("not YAML: {message}"));
-    // A tab in front of the line, or of one above that the parser had not finished.
-    for number in [line_number, line_number.saturating_sub(1).max(1)] {
+    // A tab in front of the line, of one above that the parser had not finished, or of one below that it read ahead.
+    let ahead = if reason.contains("found a tab") { line_number + 1 } else { line_number };
+    for number in [line_number, ahead, line_number.saturating_sub(1).max(1)] {
         let line = source.line(number);
         let indent = line.len() - line.trim_start().len();
         if let Some(tab) = line.get(..indent).and_then(|blanks| blanks.find('\t')) {
@@ -61,6 +64,9 @@ pub fn explain(source: &Source, at: usize, reason: &str, open: &[Span]) -> Diagn
                 + 1
                 + line.get(colon + 1..).map_or(0, |v| v.len() - v.trim_start().len());
             let span = Span { start, end: start + value.len() };
+            if let Some(mapping) = repair::inline(key.trim(), value) {
+                return not_yaml(span, "a mapping on one line stands in braces").write(mapping);
+            }
             return not_yaml(span, "text with `: ` in it needs quotes")
                 .help(format!("write `{}: \"...\"`", key.trim()));
         }
@@ -156,22 +162,17 @@ fn quotes_needed(source: &Source, line_number: usize, at: usize) -> Option<Diagn
     let help = |what: &str| Diagnostic::new(code::YAML, source, span, format!("not YAML: {what}"));
     match value.chars().next()? {
         '{' if value.get(..found).is_none_or(|before| before.contains('}')) && !value.ends_with('}') => {
-            Some(help("text that begins with `{` needs quotes").help(format!("write `\"{value}\"`")))
+            Some(help("text that begins with `{` needs quotes").write(in_quotes(value)))
         }
         '[' if value.get(..found).is_none_or(|before| before.contains(']')) && !value.ends_with(']') => {
-            Some(help("text that begins with `[` needs quotes").help(format!("write `\"{value}\"`")))
+            Some(help("text that begins with `[` needs quotes").write(in_quotes(value)))
         }
-        '\'' if value.matches('\'').count() >= 2 && found > 0 => Some(
-            help("the value goes on behind its closing quote")
-                .help(format!("write `\"{}\"`", value.replace('"', "\\\""))),
-        ),
-        '"' if value.matches('"').count() >= 2 && found > 0 => Some(
-            help("the value goes on behind its closing quote").help(format!("write `'{}'`", value.replace('\'', "''"))),
-        ),
-        '`' | '@' | '%' if found == 0 => Some(
-            help("text that begins with `@`, `` ` `` or `%` needs quotes")
-                .help(format!("write `\"{}\"`", value.replace('"', "\\\""))),
-        ),
+        quote @ ('\'' | '"') if value.matches(quote).count() >= 2 && found > 0 => {
+            Some(help("the value goes on behind its closing quote").write(unquoted(value, quote)))
+        }
+        '`' | '@' | '%' if found == 0 => {
+            Some(help("text that begins with `@`, `` ` `` or `%` needs quotes").write(in_quotes(value)))
+        }
         '{' | '[' => {
             // Within a mapping or a list on one line, brackets and commas end a text.
             let before = value.get(..found)?;
@@ -188,6 +189,23 @@ fn quotes_needed(source: &Source, line_number: usize, at: usize) -> Option<Diagn
             })
         }
         _ => None,
+    }
+}
+
+/// A text in double quotes.
+fn in_quotes(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// What to write for a value that begins with a quote and goes on behind the next one. The quotes around all of it were meant for YAML,
+/// where what they hold is an expression; else the first belongs to the expression.
+fn unquoted(value: &str, quote: char) -> String {
+    let inner = value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+    let inner = inner.map(|inner| inner.replace('"', "'")).filter(|inner| Expr::parse(inner).is_ok());
+    match inner {
+        Some(inner) => in_quotes(&inner),
+        None if quote == '"' => format!("'{}'", value.replace('\'', "''")),
+        None => in_quotes(value),
     }
 }
 

@@ -123,28 +123,7 @@ pub fn lookup(name: &str) -> Option<&'static Function> {
 
 /// The name of a function that is nearest to `name`, if it is near.
 pub fn nearest(name: &str) -> Option<&'static str> {
-    let limit = 1 + name.len() / 4;
-    let near = all().map(|function| (distance(name, function.name), function.name)).min()?;
-    (near.0 <= limit).then_some(near.1)
-}
-
-/// How many bytes must be inserted, removed or changed to get from `a` to `b`.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (cell, y) in row.iter_mut().skip(1).zip(b.bytes()) {
-            let above = *cell;
-            left = (diagonal + usize::from(x != y)).min(above + 1).min(left + 1);
-            diagonal = above;
-            *cell = left;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or(0)
+    crate::nearest::nearest(name, all().map(|function| function.name))
 }
 
 /// The argument at `at`; null if it was left out.

@@ -3,14 +3,14 @@
 use connectors::table::Column;
 
 use super::super::{BodyField, ColumnValue, Rows, Send, Status, Trigger};
-use super::Builder;
 use super::binding::Binding;
-use super::flow::Lines;
+use super::flow::{Here, Lines};
 use super::scope::Scope;
 use super::types::{Need, known_kind};
+use super::{Builder, under};
 use crate::expr::Expr;
 use crate::topology::language::{ROWS, SEND};
-use crate::topology::node::{Entry, Node};
+use crate::topology::node::{Entry, Node, Value};
 use crate::topology::reader::Reader;
 use crate::topology::{Diagnostic, code, nearest};
 
@@ -18,10 +18,11 @@ impl<'a> Builder<'a> {
     pub(super) fn rows(&mut self, entry: &'a Entry, base: &Scope, lines: &Lines<'a>, flow: &str) -> Option<Rows> {
         let reader = Reader::of(entry, &ROWS);
         let path = format!("flows.{flow}.rows.{}", entry.key);
-        let (trigger, scope) = self.trigger(&reader, base, lines);
+        let (trigger, scope) = self.trigger(&reader, base, lines, entry);
         let when = self.expr(&reader, "when", &scope, lines);
         let table = reader.get("table").and_then(|node| self.table_of(node));
-        let spec = table.as_ref().and_then(|name| self.tables.get(name)).map(|t| t.spec.clone());
+        let known = table.clone().filter(|name| !self.formless.contains(&("tables", name.clone())));
+        let spec = known.as_ref().and_then(|name| self.tables.get(name)).map(|t| t.spec.clone());
         let mut columns: Vec<ColumnValue> = Vec::new();
         for column in reader.entries("columns") {
             let (name, optional) = column.key.strip_suffix('?').map_or((column.key.as_str(), false), |n| (n, true));
@@ -34,9 +35,11 @@ impl<'a> Builder<'a> {
                 let message = format!("the table `{}` has no column `{name}`", spec.name);
                 let names = spec.columns.iter().map(|c| c.name.as_str());
                 let problem = Diagnostic::new(code::UNKNOWN_COLUMN, self.source, column.at, message);
-                self.problems.push(problem.nearest(name, names));
+                let path = under(&["tables", &spec.name, "columns"], name);
+                self.problems.push(problem.nearest(name, names).about(path));
                 continue;
             };
+            self.named.insert(under(&["tables", &spec.name, "columns"], name));
             if columns.iter().any(|c| c.column == index) {
                 self.problem(
                     code::DUPLICATE_NAME,
@@ -77,8 +80,10 @@ impl<'a> Builder<'a> {
             unknown.copied().any(|given| nearest(given, spec.columns.iter().map(|c| c.name.as_str())) == Some(name))
         };
         let needed = |index: usize, column: &Column| !column.nullable || spec.partition.contains(&index);
+        let has_form = matches!(reader.get("columns").map(|node| &node.value), Some(Value::Map(_)));
         let missing = spec.columns.iter().enumerate().filter(|(index, column)| {
-            needed(*index, column) && !columns.iter().any(|c| c.column == *index) && !misspelt(&column.name)
+            let carried = columns.iter().any(|c| c.column == *index);
+            has_form && needed(*index, column) && !carried && !misspelt(&column.name)
         });
         for (index, column) in missing {
             let why = match () {
@@ -96,12 +101,13 @@ impl<'a> Builder<'a> {
 
     pub(super) fn send(&mut self, entry: &'a Entry, base: &Scope, lines: &Lines<'a>, flow: &str) -> Option<Send> {
         let reader = Reader::of(entry, &SEND);
-        let (trigger, scope) = self.trigger(&reader, base, lines);
+        let (trigger, scope) = self.trigger(&reader, base, lines, entry);
         let when = self.expr(&reader, "when", &scope, lines);
         let key = self.fit(&reader, &scope, lines, &Need::identity("key"));
         let headers = self.named(&reader, "headers", &scope, lines);
         let topic_name = reader.get("topic").and_then(|node| self.topic_of(node));
-        let topic = topic_name.as_ref().and_then(|name| self.topics.get(name)).cloned();
+        let known = topic_name.clone().filter(|name| !self.formless.contains(&("topics", name.clone())));
+        let topic = known.as_ref().and_then(|name| self.topics.get(name)).cloned();
         let mut body: Vec<BodyField> = Vec::new();
         for field in reader.entries("body") {
             let expr = field.value.text().and_then(|text| Expr::parse(text).ok());
@@ -113,9 +119,12 @@ impl<'a> Builder<'a> {
                 let message =
                     format!("the message of `{}` has no field `{}`", topic_name.as_deref().unwrap_or(""), field.key);
                 let problem = Diagnostic::new(code::UNKNOWN_FIELD, self.source, field.at, message);
-                self.problems.push(problem.nearest(&field.key, topic.message.iter().map(|f| f.name.as_ref())));
+                let problem = problem.nearest(&field.key, topic.message.iter().map(|f| f.name.as_ref()));
+                let path = under(&["topics", topic_name.as_deref().unwrap_or_default(), "message"], &field.key);
+                self.problems.push(problem.about(path));
                 continue;
             };
+            self.named.insert(under(&["topics", topic_name.as_deref().unwrap_or_default(), "message"], &field.key));
             let Some(value) = expr.or_else(|| Expr::parse("`null`").ok()) else { continue };
             self.becomes(&field.value, &value, &scope, declared.kind);
             body.push(BodyField {
@@ -130,7 +139,8 @@ impl<'a> Builder<'a> {
         let known = || topic.message.iter().map(|f| f.name.as_ref());
         let unknown = reader.entries("body").iter().filter(|e| !known().any(|name| name == e.key));
         let meant: Vec<&str> = unknown.filter_map(|e| nearest(&e.key, known())).collect();
-        let lacks = |name: &str| !body.iter().any(|b| b.name.as_ref() == name) && !meant.contains(&name);
+        let has_form = matches!(reader.get("body").map(|node| &node.value), Some(Value::Map(_)));
+        let lacks = |name: &str| has_form && !body.iter().any(|b| b.name.as_ref() == name) && !meant.contains(&name);
         for field in topic.message.iter().filter(|f| f.required && lacks(&f.name)) {
             let message =
                 format!("the body does not carry `{}`, which every message of `{topic_name}` needs", field.name);
@@ -156,11 +166,13 @@ impl<'a> Builder<'a> {
     }
 
     /// When a block fires, and what it sees then.
-    fn trigger(&mut self, reader: &Reader<'a>, base: &Scope, lines: &Lines<'a>) -> (Trigger, Scope) {
+    fn trigger(&mut self, reader: &Reader<'a>, base: &Scope, lines: &Lines<'a>, entry: &'a Entry) -> (Trigger, Scope) {
         let Some(on) = reader.entry("on") else {
-            let (input, stage) = self.input(reader, lines);
-            return (Trigger::Documents(input), lines.scope(base, stage));
+            let way = self.input(reader, lines);
+            self.place_in = Some(Here { at: entry.at, way });
+            return (Trigger::Documents(way.input), lines.scope(base, &way));
         };
+        self.place_in = None;
         if let Some(from) = reader.entry("from") {
             self.problem(code::EXCLUSIVE, from.at, "`from` and `on` exclude each other");
         }

@@ -7,7 +7,8 @@ use connectors::Category;
 use super::super::{Field, Flow, Input, Retry, Source, SourceKind};
 use super::Builder;
 use super::binding::Binding;
-use super::scope::{Scope, meant};
+use super::scope::{Scope, Why};
+use crate::expr::nearest::near;
 use crate::topology::language::FLOW;
 use crate::topology::node::{Entry, Node};
 use crate::topology::reader::Reader;
@@ -24,12 +25,24 @@ pub(super) struct Known<'a> {
     pub(super) reader: Reader<'a>,
     /// The key that says what it does.
     pub(super) kind: &'static str,
-    pub(super) input: Input,
-    /// The stage whose documents it continues; none: the source's.
-    pub(super) parent: Option<usize>,
+    /// Which documents it continues.
+    pub(super) way: Way,
     pub(super) binding: Option<Binding>,
     /// Paths of what it binds that come from the clock.
     pub(super) moving: Vec<Vec<String>>,
+}
+
+/// Which documents a stage or a block goes on with.
+#[derive(Clone, Copy)]
+pub(super) struct Way {
+    /// What it reads.
+    pub(super) input: Input,
+    /// The stage that it continues; none: the source.
+    pub(super) stage: Option<usize>,
+    /// Where the `from` stands that says so.
+    pub(super) from: Option<Span>,
+    /// Whether nobody knows: `from` names nothing, which was reported.
+    pub(super) lost: bool,
 }
 
 /// The stages of a flow, for those who ask where a name is.
@@ -43,32 +56,62 @@ pub(super) struct Lines<'a> {
 
 impl Lines<'_> {
     /// Why a name is not in sight.
-    pub(super) fn why(&self, name: &str) -> Option<String> {
+    pub(super) fn why(&self, name: &str) -> Option<Why> {
+        let says = |help: &str| Some(Why::Says(help.to_owned()));
         match self.stages.iter().find(|s| s.name == name) {
-            Some(stage) if stage.binding.is_none() => Some(format!("a stage of kind `{}` binds nothing", stage.kind)),
-            Some(_) => Some(format!("the stage `{name}` is not on the way to this place; say `from: {name}`")),
-            None if self.names.contains(&name) => Some(format!("the stage `{name}` stands below")),
+            Some(stage) if stage.binding.is_none() => {
+                Some(Why::Says(format!("a stage of kind `{}` binds nothing", stage.kind)))
+            }
+            Some(_) => {
+                Some(Why::Aside(format!("the stage `{name}` is not on the way to this place; say `from: {name}`")))
+            }
+            None if self.names.contains(&name) => Some(Why::Says(format!("the stage `{name}` stands below"))),
             None => match name {
-                "outcome" => Some("`outcome` is bound in blocks with `on` only".into()),
-                "key" | "items" => Some(format!("`{name}` is bound in requests with `batch` only")),
-                "answer" => Some("`answer` is bound in `paginate` and in the `url` of a refresh only".into()),
-                _ => meant(name, self.names.iter().copied().chain(["event", "raw", "source"])),
+                "outcome" => says("`outcome` is bound in blocks with `on` only"),
+                "key" | "items" => Some(Why::Says(format!("`{name}` is bound in requests with `batch` only"))),
+                "answer" => says("`answer` is bound in `paginate` and in the `url` of a refresh only"),
+                _ => {
+                    let found = near(name, self.names.iter().copied().chain(["event", "raw", "source"]));
+                    (!found.is_empty()).then(|| Why::Meant(found.into_iter().map(str::to_owned).collect()))
+                }
             },
         }
     }
 
     /// What is in sight behind a stage; none: behind the source.
-    pub(super) fn scope(&self, base: &Scope, stage: Option<usize>) -> Scope {
+    pub(super) fn scope(&self, base: &Scope, way: &Way) -> Scope {
         let mut scope = base.clone();
-        let mut next = stage;
-        while let Some(known) = next.and_then(|index| self.stages.get(index)) {
+        scope.open |= way.lost;
+        for known in self.back(way) {
             if let Some(binding) = &known.binding {
                 scope = scope.with(known.name, binding.clone()).with_moving(known.moving.iter().cloned());
             }
-            next = known.parent;
+            scope.open |= known.way.lost;
         }
         scope
     }
+
+    /// The stages on a way, from its end to the source.
+    fn back(&self, way: &Way) -> impl Iterator<Item = &Known<'_>> {
+        std::iter::successors(way.stage.and_then(|at| self.stages.get(at)), |known| {
+            known.way.stage.and_then(|at| self.stages.get(at))
+        })
+    }
+}
+
+/// The stage or block at hand: its key, and its way.
+#[derive(Clone)]
+pub(super) struct Here {
+    pub(super) at: Span,
+    pub(super) way: Way,
+}
+
+/// A name that a stage binds which is not on the way to where it is used.
+pub(super) struct Aside {
+    pub(super) name: String,
+    /// Where its problem is among the problems.
+    pub(super) problem: usize,
+    pub(super) here: Here,
 }
 
 /// The fields of a message that are computed from the clock when it is read.
@@ -109,15 +152,68 @@ fn shape(known: &Known<'_>, scope: &Scope) -> Option<Binding> {
 }
 
 impl<'a> Builder<'a> {
+    /// Where several names are not in sight because of one `from` that names another stage than was meant, or because there is none: that
+    /// is the one problem.
+    fn wrong_way(&mut self, lines: &Lines<'a>) {
+        let asides = std::mem::take(&mut self.asides);
+        let [first, _, ..] = asides.as_slice() else { return };
+        let froms = |here: &Here| -> Vec<Span> {
+            let own = here.way.from;
+            own.into_iter().chain(lines.back(&here.way).filter_map(|known| known.way.from)).collect()
+        };
+        let shared = |from: &Span| asides.iter().all(|aside| froms(&aside.here).contains(from));
+        let from = froms(&first.here).into_iter().find(shared);
+        let own = asides.iter().all(|aside| aside.here.at == first.here.at).then_some(first.here.at);
+        let Some(span) = from.or(own) else { return };
+        // The stage from which all of them are in sight, and which stands above what reads them.
+        let mut names: Vec<&str> = Vec::new();
+        for aside in &asides {
+            if !names.contains(&aside.name.as_str()) {
+                names.push(&aside.name);
+            }
+        }
+        let sees_all = |at: &usize| {
+            let way = Way { input: Input::Produced(*at), stage: Some(*at), from: None, lost: false };
+            names.iter().all(|name| lines.back(&way).any(|known| known.name == *name))
+        };
+        let Some(stage) = (0..lines.stages.len()).find(sees_all).and_then(|at| lines.stages.get(at)) else { return };
+        if stage.at.start > span.start {
+            return;
+        }
+        let told = names.join("`, `");
+        let message = match (from, names.as_slice()) {
+            (Some(_), [_]) => format!("`{told}` is not in sight on this way"),
+            (Some(_), _) => format!("`{told}` are not in sight on this way"),
+            (None, [_]) => format!("`{told}` is not in sight here: its stage is not on the way"),
+            (None, _) => format!("`{told}` are not in sight here: their stages are not on the way"),
+        };
+        let mut at = 0;
+        self.problems.retain(|_| {
+            at += 1;
+            !asides.iter().any(|aside| aside.problem + 1 == at)
+        });
+        let problem = self.problem(code::UNKNOWN_BINDING, span, message);
+        problem.help = Some(format!("say `from: {}`", stage.name));
+        problem.suggestion = from.map(|_| stage.name.to_owned());
+    }
+
     pub(super) fn flow(&mut self, entry: &'a Entry) -> Flow {
         let reader = Reader::of(entry, &FLOW);
         self.reads.clear();
         self.read_paths.clear();
         self.meant_paths.clear();
         let first = self.problems.len();
+        self.asides.clear();
+        self.flow.clone_from(&entry.key);
         let source = self.source_of(&reader, entry);
+        let topic = reader.opt_object("source").and_then(|source| source.get("topic")).and_then(Node::text);
+        let declared_at = match topic {
+            Some(topic) => vec!["topics", topic, "message"],
+            None => vec!["flows", entry.key.as_str(), "source", "file", "message"],
+        };
         let base = Scope::default()
             .with("event", if source.message.is_empty() { Binding::Free } else { Binding::event(&source.message) })
+            .with_origin("event", &declared_at)
             .with("raw", Binding::Free)
             .with("source", Binding::source());
         let base = moving_fields(base, &source.message);
@@ -126,7 +222,8 @@ impl<'a> Builder<'a> {
         let mut stages = Vec::new();
         for stage in declared {
             let mut known = self.know(stage, &lines);
-            let scope = lines.scope(&base, known.parent);
+            let scope = lines.scope(&base, &known.way);
+            self.place_in = Some(Here { at: known.at, way: known.way });
             known.moving.extend(moving_value(&known, &scope));
             known.binding = shape(&known, &scope).or(known.binding.take());
             stages.extend(self.stage(&known, &scope, &lines, entry));
@@ -134,14 +231,9 @@ impl<'a> Builder<'a> {
         }
         let rows = reader.entries("rows").iter().filter_map(|b| self.rows(b, &base, &lines, &entry.key)).collect();
         let sends = reader.entries("send").iter().filter_map(|b| self.send(b, &base, &lines, &entry.key)).collect();
-        self.unread_stages(&lines, first);
-        // A block that lacks a column of the key is the cause if a dedup does not find its own there.
-        let lacking: Vec<String> =
-            self.problems.iter().filter(|p| p.code == code::MISSING_COLUMN).map(|p| p.message.clone()).collect();
-        self.problems.retain(|p| {
-            let table = p.message.rsplit('`').nth(1).unwrap_or_default();
-            p.code != code::DEDUP_TABLE || !lacking.iter().any(|message| message.ends_with(&format!("`{table}`")))
-        });
+        self.place_in = None;
+        self.wrong_way(&lines);
+        self.unread_stages(&lines, entry, first);
         Flow {
             name: entry.key.clone(),
             aliases: reader.texts("aliases"),
@@ -154,7 +246,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn unread_stages(&mut self, lines: &Lines<'a>, first: usize) {
+    fn unread_stages(&mut self, lines: &Lines<'a>, flow: &'a Entry, first: usize) {
         if self.broken {
             return;
         }
@@ -168,15 +260,16 @@ impl<'a> Builder<'a> {
             let read = self.reads.contains(known.name);
             if !effect && !read {
                 let help = "use its name in an expression or a `from`, or remove it";
-                self.unread(known.name, known.at, help);
+                let message = format!("nobody reads what the stage `{}` binds", known.name);
+                self.absence(code::UNREAD_STAGE, known.at, message, Some(flow)).help = Some(help.into());
             } else if known.kind == "route" {
-                self.unread_labels(known, first);
+                self.unread_labels(known, flow, first);
             }
         }
     }
 
     /// A label that nobody reads is a way that leads nowhere. `first` is the first problem of the flow.
-    fn unread_labels(&mut self, known: &Known<'a>, first: usize) {
+    fn unread_labels(&mut self, known: &Known<'a>, flow: &'a Entry, first: usize) {
         let whole = self.read_paths.iter().any(|path| matches!(path.as_slice(), [only] if only == known.name));
         let cases = known.reader.opt_object("route").map_or(&[][..], |route| route.entries("cases"));
         let mut seen: Vec<&str> = Vec::new();
@@ -193,13 +286,15 @@ impl<'a> Builder<'a> {
             let labels = cases.iter().flat_map(|case| case.value.items()).filter_map(Node::text);
             let read = labels.filter(|label| *label != name && self.read_paths.contains(of(label).as_slice()));
             let message = format!("nobody reads the label `{name}` of the route `{}`", known.name);
-            let problem = Diagnostic::new(code::UNREAD_LABEL, self.source, label.span, message);
-            self.problems.push(match nearest(name, read) {
-                Some(meant) => problem.help(format!("did you mean `{meant}`?")).write(meant),
-                None => problem.help(format!(
+            let meant = nearest(name, read);
+            let problem = self.absence(code::UNREAD_LABEL, label.span, message, Some(flow));
+            problem.suggestion = meant.map(str::to_owned);
+            problem.help = Some(match meant {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!(
                     "say `when: {}.{name}` where its documents go on, or leave it out: `[]` is a case without labels",
                     known.name
-                )),
+                ),
             });
         }
     }
@@ -240,7 +335,8 @@ impl<'a> Builder<'a> {
                 if let Some(group) = reader.entry("group") {
                     self.problem(code::EXCLUSIVE, group.at, "`group` goes with `topic` only");
                 }
-                let message = self.message(file.entries("message"), &format!("{path}.file.message"));
+                let at = ["flows", entry.key.as_str(), "source", "file", "message"];
+                let message = self.message(file.entries("message"), &at);
                 (SourceKind::File { path: file.text("path").into() }, message)
             }
             None => {
@@ -328,8 +424,7 @@ impl<'a> Builder<'a> {
             let message = "`topic` without `delays`: no message ever waits there";
             self.problem(code::RETRY, entry.at, message).help =
                 Some("say when to try again: `delays: [5m, 10m, 20m]`".into());
-        }
-        if let Some(entry) = reader.entry("max").filter(|_| base.is_none() && reader.get("delays").is_none()) {
+        } else if let Some(entry) = reader.entry("max").filter(|_| base.is_none() && reader.get("delays").is_none()) {
             self.problem(code::RETRY, entry.at, "`max` cuts the list of `delays`, which is not there");
         }
         let delays = delays.into_iter().map(|delay| (delay, topic.replace("{delay}", &delay_name(delay)))).collect();

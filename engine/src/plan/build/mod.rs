@@ -22,11 +22,19 @@ mod compare;
 mod connections;
 mod flow;
 mod scope;
+mod settle;
 mod stages;
 mod tables;
 mod topics;
 mod types;
 mod whole;
+
+use flow::{Aside, Here};
+
+/// The path of a name in a section.
+fn under(section: &[&str], name: &str) -> Vec<String> {
+    section.iter().copied().chain([name]).map(str::to_owned).collect()
+}
 
 /// Builds the plan of a tree that has its form, and reports what is wrong with it. None: there is nothing to build from.
 pub fn build(tree: &Node, source: &Source, problems: &mut Vec<Diagnostic>) -> Option<Plan> {
@@ -43,9 +51,20 @@ pub fn build(tree: &Node, source: &Source, problems: &mut Vec<Diagnostic>) -> Op
         read_paths: BTreeSet::new(),
         meant_paths: BTreeSet::new(),
         kinds: BTreeMap::new(),
+        named: BTreeSet::new(),
+        absent: Vec::new(),
+        formless: BTreeSet::new(),
+        asides: Vec::new(),
+        place_in: None,
+        flow: String::new(),
         broken: problems.iter().any(|p| matches!(p.code, code::EXPRESSION | code::TEMPLATE | code::UNSET)),
     };
     let plan = builder.plan();
+    // Variables that are not declared are names as well.
+    let (names, form): (Vec<_>, Vec<_>) = std::mem::take(problems).into_iter().partition(|p| p.subject.is_some());
+    *problems = form;
+    builder.problems.extend(names);
+    builder.settle(problems);
     problems.append(&mut builder.problems);
     Some(plan)
 }
@@ -67,6 +86,18 @@ struct Builder<'a> {
     meant_paths: BTreeSet<Vec<String>>,
     /// By flow, block and column the type of what is written, where it is known.
     kinds: BTreeMap<(String, String, usize), ColumnType>,
+    /// Paths of declarations that something names.
+    named: BTreeSet<Vec<String>>,
+    /// What nothing uses, with the part of the text in which another problem may be the reason; none: all of it.
+    absent: Vec<(Diagnostic, Option<Span>)>,
+    /// Sections and names of tables without columns and topics without a message, which was reported: what they have is not known.
+    formless: BTreeSet<(&'static str, String)>,
+    /// Uses of stages that are not on the way, in the flow at hand.
+    asides: Vec<Aside>,
+    /// The stage or block at hand.
+    place_in: Option<Here>,
+    /// The name of the flow at hand.
+    flow: String,
     /// Whether an expression does not parse, so that what it reads is not known.
     broken: bool,
 }
@@ -128,11 +159,14 @@ impl<'a> Builder<'a> {
         &mut self.problems[last]
     }
 
-    /// Reports a name that is not declared, with the nearest one that is.
-    fn unknown(&mut self, code: &'static str, what: &str, node: &Node, names: &[String]) {
+    /// Reports a name that is not declared in the section at `path`, with the nearest one that is.
+    fn unknown(&mut self, code: &'static str, what: &str, node: &Node, names: &[String], path: &[&str]) {
         let problem = Diagnostic::new(code, self.source, node.span, format!("unknown {what} {}", node.shown()));
         let given = node.text().unwrap_or_default();
-        self.problems.push(problem.nearest(given, names.iter().map(String::as_str)));
+        let problem = problem.nearest(given, names.iter().map(String::as_str));
+        // What came from the environment is not shown, and is no name of the file.
+        let written = node.shown().contains(given);
+        self.problems.push(if written { problem.about(under(path, given)) } else { problem });
     }
 
     fn place(&self, span: Span, path: impl Into<String>) -> Place {
@@ -156,12 +190,20 @@ impl<'a> Builder<'a> {
         of_kind.map(|e| e.key.clone()).collect()
     }
 
+    /// The names of the connections that lack a kind, which was reported: they may be of any.
+    fn of_no_kind(&self) -> Vec<String> {
+        let kinds = language::CONNECTION.one_of;
+        let lacks = |e: &&Entry| !kinds.iter().any(|kind| e.value.get(kind).is_some());
+        self.root.entries("connections").iter().filter(lacks).map(|e| e.key.clone()).collect()
+    }
+
     /// The name of a connection of a kind that a key names.
     fn connection_of(&mut self, reader: &Reader<'a>, key: &str, kind: &'static str) -> String {
         let Some(node) = reader.get(key) else { return String::new() };
         let name = node.text().unwrap_or_default().to_owned();
         self.used.insert(("connections", name.clone()));
         let declared = self.declared("connections");
+        self.named.insert(under(&["connections"], &name));
         match self.connections.get(&name) {
             Some(connection) if connection.kind() != kind => {
                 let message = format!("the connection `{name}` is of kind `{}`", connection.kind());
@@ -182,6 +224,7 @@ impl<'a> Builder<'a> {
                     "connection",
                     node,
                     if fitting.is_empty() { &declared } else { &fitting },
+                    &["connections"],
                 );
             }
             _ => {}
@@ -197,18 +240,23 @@ impl<'a> Builder<'a> {
         match self.declared_of(kind).as_slice() {
             [only] => {
                 self.used.insert(("connections", only.clone()));
+                self.named.insert(under(&["connections"], only));
                 only.clone()
             }
+            [] if !self.of_no_kind().is_empty() => String::new(),
             [] => {
                 let message = format!("there is no {kind} connection for {}", reader.shape.name);
-                self.problem(code::UNKNOWN_CONNECTION, reader.at, message).help =
-                    Some(format!("declare one: `connections: {{name: {{{kind}: {{...}}}}}}`"));
+                let problem = self.problem(code::UNKNOWN_CONNECTION, reader.at, message);
+                problem.help = Some(format!("declare one: `connections: {{name: {{{kind}: {{...}}}}}}`"));
+                problem.subject = Some(under(&["connections"], &format!("({kind})")));
                 String::new()
             }
             several => {
                 let names = several.join("`, `");
                 let message = format!("{} needs the key `in`: there are several {kind} connections", reader.shape.name);
-                self.problem(code::MISSING_KEY, reader.at, message).expected = Some(format!("one of `{names}`"));
+                let problem = self.problem(code::MISSING_KEY, reader.at, message);
+                problem.expected = Some(format!("one of `{names}`"));
+                problem.subject = Some(under(&["connections"], &format!("({kind})")));
                 String::new()
             }
         }
@@ -219,9 +267,10 @@ impl<'a> Builder<'a> {
         let name = node.text()?.to_owned();
         if !self.tables.contains_key(&name) {
             let declared = self.declared("tables");
-            self.unknown(code::UNKNOWN_TABLE, "table", node, &declared);
+            self.unknown(code::UNKNOWN_TABLE, "table", node, &declared, &["tables"]);
             return None;
         }
+        self.named.insert(under(&["tables"], &name));
         Some(name)
     }
 
@@ -230,9 +279,10 @@ impl<'a> Builder<'a> {
         let name = node.text()?.to_owned();
         if !self.topics.contains_key(&name) {
             let declared = self.declared("topics");
-            self.unknown(code::UNKNOWN_TOPIC, "topic", node, &declared);
+            self.unknown(code::UNKNOWN_TOPIC, "topic", node, &declared, &["topics"]);
             return None;
         }
+        self.named.insert(under(&["topics"], &name));
         Some(name)
     }
 

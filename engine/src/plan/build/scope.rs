@@ -2,8 +2,9 @@
 
 use connectors::table::ColumnType;
 
-use super::Builder;
 use super::binding::Binding;
+use super::flow::Aside;
+use super::{Builder, under};
 use crate::expr::gist::{self, Gist, Kinds};
 use crate::expr::{Expr, FunctionUse, functions};
 use crate::topology::node::Node;
@@ -17,12 +18,40 @@ pub(super) struct Scope {
     pub(super) open: bool,
     /// Paths whose values are another at a replay: they come from the clock.
     moving: Vec<Vec<String>>,
+    /// Where the fields of names are declared.
+    origins: Vec<(String, Vec<String>)>,
 }
 
 impl Scope {
     pub(super) fn with(mut self, name: &str, binding: Binding) -> Self {
         self.names.push((name.into(), binding));
         self
+    }
+
+    /// Says where the fields of a name are declared.
+    pub(super) fn with_origin(mut self, name: &str, path: &[&str]) -> Self {
+        self.origins.push((name.to_owned(), path.iter().map(|part| (*part).to_owned()).collect()));
+        self
+    }
+
+    /// The path of the declaration of a field.
+    fn declared(&self, name: &str, field: &str) -> Option<Vec<String>> {
+        let (_, path) = self.origins.iter().rev().find(|(known, _)| known == name)?;
+        Some(path.iter().cloned().chain([field.to_owned()]).collect())
+    }
+
+    /// The fields of this name that things in sight have, as expressions say them.
+    fn fields_called(&self, name: &str) -> Vec<String> {
+        let mut found: Vec<String> = Vec::new();
+        for (owner, binding) in self.names.iter().filter(|(owner, _)| owner != "source") {
+            let (Binding::Fields(fields) | Binding::Open(fields)) = binding else { continue };
+            let path = format!("{owner}.{name}");
+            if fields.iter().any(|(field, _)| field == name) && !found.contains(&path) {
+                found.push(path);
+            }
+        }
+        found.truncate(3);
+        found
     }
 
     /// Adds paths whose values come from the clock.
@@ -75,7 +104,7 @@ impl Scope {
 
 impl Builder<'_> {
     /// Checks the names of an expression. `why` says where a name that is not in sight can be had.
-    pub(super) fn sees(&mut self, node: &Node, expr: &Expr, scope: &Scope, why: &dyn Fn(&str) -> Option<String>) {
+    pub(super) fn sees(&mut self, node: &Node, expr: &Expr, scope: &Scope, why: &dyn Fn(&str) -> Option<Why>) {
         self.sees_at(node, 0, expr, scope, why);
     }
 
@@ -86,7 +115,7 @@ impl Builder<'_> {
         from: usize,
         expr: &Expr,
         scope: &Scope,
-        why: &dyn Fn(&str) -> Option<String>,
+        why: &dyn Fn(&str) -> Option<Why>,
     ) {
         for (path, places) in expr.paths().iter().zip(expr.places()) {
             let sight = Sight { node, from, expr, path, places };
@@ -114,10 +143,14 @@ impl Builder<'_> {
         let (Some(Some(named)), Some(argument)) = (function.literals.first(), function.given.first()) else { return };
         self.used.insert((section, named.clone()));
         let span = node.locate(self.source, from + argument.offset + 1, named.len());
-        if !names.contains(named) {
+        self.named.insert(under(&[section], named));
+        // A connection that lacks its kind was reported.
+        let unclear = section == "connections" && self.of_no_kind().contains(named);
+        if !unclear && !names.contains(named) {
             let what = if section == "tables" { "table" } else { "web connection" };
             let problem = Diagnostic::new(code, self.source, span, format!("unknown {what} `{named}`"));
-            self.problems.push(problem.nearest(named, names.iter().map(String::as_str)));
+            let problem = problem.nearest(named, names.iter().map(String::as_str));
+            self.problems.push(problem.about(under(&[section], named)));
             return;
         }
         if let Some(table) = self.tables.get(named).filter(|table| section == "tables" && table.spec.key.len() > 1) {
@@ -150,35 +183,20 @@ impl Builder<'_> {
         }
     }
 
-    fn path(&mut self, sight: &Sight<'_>, scope: &Scope, why: &dyn Fn(&str) -> Option<String>) -> Option<Diagnostic> {
+    fn path(&mut self, sight: &Sight<'_>, scope: &Scope, why: &dyn Fn(&str) -> Option<Why>) -> Option<Diagnostic> {
         let (first, rest) = sight.path.split_first()?;
         self.reads.insert(first.clone());
         self.read_paths.insert(sight.path.iter().take(2).cloned().collect());
-        let at = |depth: usize| sight.span(self.source, depth);
+        let source = self.source;
+        let at = |depth: usize| sight.span(source, depth);
         let Some(mut binding) = scope.get(first) else {
             if scope.open {
                 return None;
             }
-            let problem =
-                Diagnostic::new(code::UNKNOWN_BINDING, self.source, at(0), format!("`{first}` is not in sight here"));
-            let names: Vec<&str> = scope.names.iter().map(|(n, _)| n.as_str()).collect();
-            if let Some(help) = sight.literal(first) {
-                return Some(problem.help(help));
-            }
-            if let Some(why) = why(first) {
-                // What was probably meant is read, though under another name.
-                let meant = why.strip_prefix("did you mean `").and_then(|rest| rest.strip_suffix("`?"));
-                self.reads.extend(meant.map(str::to_owned));
-                return Some(match meant {
-                    Some(meant) => problem.help(why.clone()).write(meant),
-                    None => problem.help(why),
-                });
-            }
-            return Some(match sight.bare(first) {
-                Some(help) if nearest(first, names.iter().copied()).is_none() => problem.help(help),
-                _ => problem.nearest(first, names),
-            });
+            return Some(self.unseen(sight, first, scope, why));
         };
+        let flow = self.flow.clone();
+        self.named.insert(under(&["flows", &flow, "stages"], first));
         for (index, name) in rest.iter().enumerate() {
             let whole = sight.path.get(..=index).unwrap_or(sight.path).join(".");
             match binding {
@@ -191,11 +209,16 @@ impl Builder<'_> {
                     return Some(problem.help(help));
                 }
                 Binding::Fields(fields) | Binding::Open(fields) => match fields.iter().find(|(n, _)| n == name) {
-                    Some((_, inner)) => binding = inner,
+                    Some((_, inner)) => {
+                        binding = inner;
+                        self.named.extend(scope.declared(first, name).filter(|_| index == 0));
+                    }
                     None if matches!(binding, Binding::Open(_)) => return None,
                     None => {
                         let message = format!("`{whole}` has no field `{name}`");
-                        let problem = Diagnostic::new(code::UNKNOWN_FIELD, self.source, at(index + 1), message);
+                        let mut problem = Diagnostic::new(code::UNKNOWN_FIELD, self.source, at(index + 1), message);
+                        let of = scope.declared(first, name).filter(|_| index == 0);
+                        problem.subject = of.or_else(|| Some(under(&["flows", &self.flow, "fields", &whole], name)));
                         // A label that was misspelt is read, though under another name.
                         if let Some(near) = nearest(name, fields.iter().map(|(n, _)| n.as_str())) {
                             self.meant_paths.insert(vec![first.clone(), near.to_owned()]);
@@ -212,6 +235,64 @@ impl Builder<'_> {
         }
         None
     }
+
+    /// The problem of a name that is not in sight.
+    fn unseen(
+        &mut self,
+        sight: &Sight<'_>,
+        name: &str,
+        scope: &Scope,
+        why: &dyn Fn(&str) -> Option<Why>,
+    ) -> Diagnostic {
+        let span = sight.span(self.source, 0);
+        let mut problem =
+            Diagnostic::new(code::UNKNOWN_BINDING, self.source, span, format!("`{name}` is not in sight here"));
+        problem.subject = Some(under(&["flows", &self.flow, "stages"], name));
+        if let Some(literal) = sight.literal(name) {
+            return problem.help(literal);
+        }
+        let why = why(name);
+        match &why {
+            Some(Why::Aside(help)) => {
+                if let Some(here) = &self.place_in {
+                    self.asides.push(Aside { name: name.to_owned(), problem: self.problems.len(), here: here.clone() });
+                }
+                return problem.help(help);
+            }
+            Some(Why::Says(help)) => return problem.help(help),
+            Some(Why::Meant(_)) | None => {}
+        }
+        // A field without the thing that has it.
+        let fields = scope.fields_called(name);
+        if !fields.is_empty() {
+            for field in &fields {
+                let path: Vec<String> = field.split('.').map(str::to_owned).collect();
+                self.reads.extend(path.first().cloned());
+                self.meant_paths.insert(path);
+            }
+            return problem.meant(&fields.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+        if let Some(Why::Meant(meant)) = why {
+            // What was probably meant is read, though under another name.
+            self.reads.extend(meant.iter().cloned());
+            return problem.meant(&meant.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+        let names: Vec<&str> = scope.names.iter().map(|(n, _)| n.as_str()).collect();
+        match sight.bare(name) {
+            Some(help) if nearest(name, names.iter().copied()).is_none() => problem.help(help),
+            _ => problem.nearest(name, names),
+        }
+    }
+}
+
+/// Why a name is not in sight.
+pub(super) enum Why {
+    /// It is one of these, misspelt.
+    Meant(Vec<String>),
+    /// It is bound by a stage that is not on the way; what to do.
+    Aside(String),
+    /// What to do.
+    Says(String),
 }
 
 /// A path of an expression, and where it stands.
@@ -237,9 +318,13 @@ impl Sight<'_> {
         if self.expr.text().get(offset..).is_some_and(|rest| rest.starts_with('"')) {
             return Some(format!("double quotes make a name; a text stands in single quotes: '{name}'"));
         }
-        let word = name.to_ascii_lowercase();
-        matches!(word.as_str(), "true" | "false" | "null")
-            .then(|| format!("a literal stands in backticks: `` `{word}` ``, in YAML \"`{word}`\""))
+        let word = match name.to_ascii_lowercase().as_str() {
+            "true" => "true",
+            "false" => "false",
+            "null" | "none" | "nil" | "undefined" => "null",
+            _ => return None,
+        };
+        Some(format!("a literal stands in backticks: `` `{word}` ``, in YAML \"`{word}`\""))
     }
 
     /// What to do about an expression that is nothing but one name that nobody knows: most often it is a text.
@@ -247,9 +332,4 @@ impl Sight<'_> {
         let whole = self.path.len() == 1 && self.expr.text().trim() == name;
         whole.then(|| format!("a text has quotes of its own, besides those of YAML: \"'{name}'\""))
     }
-}
-
-/// Says that a name was meant, where there is a near one.
-pub(super) fn meant<'n>(given: &str, names: impl IntoIterator<Item = &'n str>) -> Option<String> {
-    nearest(given, names).map(|name| format!("did you mean `{name}`?"))
 }

@@ -8,16 +8,16 @@ use indexmap::IndexMap;
 use super::super::{
     Batch, Cache, Call, DedupTable, Download, Enrich, Input, Leave, Paginate, Refresh, Stage, StageKind, Upload,
 };
-use super::Builder;
 use super::binding::Binding;
-use super::flow::{Known, Lines};
+use super::flow::{Known, Lines, Way};
 use super::scope::Scope;
 use super::types::Need;
+use super::{Builder, under};
 use crate::expr::Expr;
+use crate::topology::code;
 use crate::topology::language::STAGE_KINDS;
-use crate::topology::node::{Entry, Node};
+use crate::topology::node::{Entry, Node, Value};
 use crate::topology::reader::Reader;
-use crate::topology::{Span, code};
 
 /// Names that stages cannot have: the engine binds them.
 const RESERVED: &[&str] = &["event", "raw", "source", "outcome"];
@@ -34,19 +34,22 @@ impl<'a> Builder<'a> {
             self.problem(code::BAD_NAME, entry.at, message);
         }
         let kind = STAGE_KINDS.iter().copied().find(|kind| reader.get(kind).is_some()).unwrap_or("");
-        let (input, parent) = self.input(&reader, lines);
+        let way = self.input(&reader, lines);
         let binding = match kind {
             "pick" | "each" | "enrich" => Some(Binding::Free),
             "download" => Some(Binding::download()),
             "upload" => Some(Binding::upload()),
             "route" => {
-                let cases = reader.opt_object("route").map_or(&[][..], |r| r.entries("cases"));
-                Some(Binding::labels(cases.iter().flat_map(|e| e.value.items()).filter_map(Node::text)))
+                let cases = reader.opt_object("route").and_then(|route| route.get("cases"));
+                let cases = cases.filter(|node| matches!(node.value, Value::Map(_)));
+                Some(cases.map_or(Binding::Free, |cases| {
+                    Binding::labels(cases.entries().iter().flat_map(|e| e.value.items()).filter_map(Node::text))
+                }))
             }
             "" => Some(Binding::Free),
             _ => None,
         };
-        Known { name: &entry.key, at: entry.at, reader, kind, input, parent, binding, moving: Vec::new() }
+        Known { name: &entry.key, at: entry.at, reader, kind, way, binding, moving: Vec::new() }
     }
 
     pub(super) fn stage(
@@ -93,7 +96,7 @@ impl<'a> Builder<'a> {
             _ => None,
         };
         let name = known.name.into();
-        Some(Stage { name, input: known.input, when, kind: kind?, place: self.place(known.at, path) })
+        Some(Stage { name, input: known.way.input, when, kind: kind?, place: self.place(known.at, path) })
     }
 
     fn route(&mut self, route: &Reader<'a>, scope: &Scope, lines: &Lines<'a>) -> Option<StageKind> {
@@ -163,7 +166,7 @@ impl<'a> Builder<'a> {
             (found, _) => {
                 let missing = if found.is_none() { key } else { at }.text().trim();
                 let message = format!("no rows block of this flow writes `{missing}` into a column of `{table}`");
-                self.problem(code::DEDUP_TABLE, node.span, message).help = Some(
+                self.absence(code::DEDUP_TABLE, node.span, message, Some(flow)).help = Some(
                     "write the dedup's `key` and `at`, spelt the same, into columns of that table, or say `forgets: true`"
                         .into(),
                 );
@@ -347,18 +350,24 @@ impl<'a> Builder<'a> {
         self.named(reader, key, scope, lines).into_iter().map(|(name, expr)| (name.into(), expr)).collect()
     }
 
-    /// What a stage or a block reads: the input, and the index of the stage that it continues.
-    pub(super) fn input(&mut self, reader: &Reader<'a>, lines: &Lines<'a>) -> (Input, Option<usize>) {
+    /// What a stage or a block reads.
+    pub(super) fn input(&mut self, reader: &Reader<'a>, lines: &Lines<'a>) -> Way {
         let last = lines.stages.len().checked_sub(1);
-        let default = (last.map_or(Input::Source, Input::After), last);
+        let default = Way { input: last.map_or(Input::Source, Input::After), stage: last, from: None, lost: false };
         let Some(node) = reader.get("from") else { return default };
         let name = node.text().unwrap_or_default();
-        if name == "source" {
-            return (Input::Source, None);
+        let from = Some(node.span);
+        let named = |name: &str| match lines.stages.iter().position(|s| s.name == name) {
+            Some(index) => Some(Way { input: Input::Produced(index), stage: Some(index), from, lost: false }),
+            None => (name == "source").then_some(Way { input: Input::Source, stage: None, from, lost: false }),
+        };
+        if name != "source" {
+            self.reads.insert(name.to_owned());
         }
-        self.reads.insert(name.to_owned());
-        if let Some(index) = lines.stages.iter().position(|s| s.name == name) {
-            return (Input::Produced(index), Some(index));
+        if let Some(way) = named(name) {
+            let flow = self.flow.clone();
+            self.named.insert(under(&["flows", &flow, "stages"], name));
+            return way;
         }
         if lines.names.contains(&name) {
             let own = lines.names.get(lines.stages.len()) == Some(&name);
@@ -376,16 +385,15 @@ impl<'a> Builder<'a> {
         } else {
             let mut names: Vec<String> = lines.stages.iter().map(|s| s.name.to_owned()).collect();
             names.push("source".into());
+            let flow = self.flow.clone();
+            self.unknown(code::UNKNOWN_STAGE, "stage", node, &names, &["flows", &flow, "stages"]);
             // What was probably meant is read, though under another name.
-            self.reads.extend(crate::topology::nearest(name, names.iter().map(String::as_str)).map(str::to_owned));
-            self.unknown(code::UNKNOWN_STAGE, "stage", node, &names);
+            if let Some(meant) = crate::topology::nearest(name, names.iter().map(String::as_str)) {
+                self.reads.insert(meant.to_owned());
+                return named(meant).unwrap_or(Way { from, lost: true, ..default });
+            }
         }
-        default
-    }
-
-    pub(super) fn unread(&mut self, name: &str, at: Span, help: &str) {
-        self.problem(code::UNREAD_STAGE, at, format!("nobody reads what the stage `{name}` binds")).help =
-            Some(help.into());
+        Way { from, lost: true, ..default }
     }
 }
 

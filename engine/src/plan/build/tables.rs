@@ -5,7 +5,7 @@ use std::sync::Arc;
 use connectors::table::{Column, ColumnType, Group, Mode, TableSpec};
 
 use super::super::{Connection, Flow, Flush, Table};
-use super::Builder;
+use super::{Builder, under};
 use crate::topology::language::{FLUSH, GROUP, TABLE};
 use crate::topology::node::{Entry, Node, Value};
 use crate::topology::reader::Reader;
@@ -17,10 +17,14 @@ impl<'a> Builder<'a> {
         let connection = self.connection_in(&reader, "delta");
         let mut columns: Vec<Column> = reader.entries("columns").iter().map(column).collect();
         let problems = self.problems.len();
+        if !reader.get("columns").is_some_and(|node| matches!(node.value, Value::Map(_))) {
+            self.formless.insert(("tables", entry.key.clone()));
+        }
         self.distinct(reader.entries("columns"));
-        let key = self.columns(&reader, "key", &columns);
-        let partition = self.columns(&reader, "partition", &columns);
-        let keep = self.columns(&reader, "keep", &columns);
+        let table = entry.key.as_str();
+        let key = self.columns(&reader, "key", &columns, table);
+        let partition = self.columns(&reader, "partition", &columns, table);
+        let keep = self.columns(&reader, "keep", &columns, table);
         self.fit_for_keys(&reader, &columns, &key, &partition, &keep);
         for index in &key {
             if let Some(column) = columns.get_mut(*index) {
@@ -36,7 +40,7 @@ impl<'a> Builder<'a> {
                 }
             }
         }
-        let mut groups = self.groups(&reader, &columns, &key, &keep);
+        let mut groups = self.groups(&reader, &columns, &key, &keep, table);
         // A column that is not there leaves others without a group: one problem is enough.
         if self.problems.iter().skip(problems).any(|p| p.code == code::UNKNOWN_COLUMN) {
             let mut at = 0;
@@ -73,10 +77,10 @@ impl<'a> Builder<'a> {
     }
 
     /// The indexes of the columns that a list names, each once.
-    fn columns(&mut self, reader: &Reader<'a>, name: &str, columns: &[Column]) -> Vec<usize> {
+    fn columns(&mut self, reader: &Reader<'a>, name: &str, columns: &[Column], table: &str) -> Vec<usize> {
         let mut indexes = Vec::new();
         for node in reader.items(name) {
-            match self.column_of(node, columns) {
+            match self.column_of(node, columns, table) {
                 Some(index) if indexes.contains(&index) => {
                     self.problem(code::DUPLICATE_NAME, node.span, format!("{} stands twice in `{name}`", node.shown()));
                 }
@@ -87,11 +91,15 @@ impl<'a> Builder<'a> {
         indexes
     }
 
-    fn column_of(&mut self, node: &Node, columns: &[Column]) -> Option<usize> {
-        let found = columns.iter().position(|c| Some(c.name.as_str()) == node.text());
-        if found.is_none() && node.text().is_some() {
+    fn column_of(&mut self, node: &Node, columns: &[Column], table: &str) -> Option<usize> {
+        let name = node.text()?;
+        let path = ["tables", table, "columns"];
+        let found = columns.iter().position(|c| c.name == name);
+        if found.is_some() {
+            self.named.insert(under(&path, name));
+        } else if !self.formless.contains(&("tables", table.to_owned())) {
             let names: Vec<String> = columns.iter().map(|c| c.name.clone()).collect();
-            self.unknown(code::UNKNOWN_COLUMN, "column", node, &names);
+            self.unknown(code::UNKNOWN_COLUMN, "column", node, &names, &path);
         }
         found
     }
@@ -154,7 +162,14 @@ impl<'a> Builder<'a> {
     }
 
     /// Every column outside the key and `keep` in exactly one group.
-    fn groups(&mut self, reader: &Reader<'a>, columns: &[Column], key: &[usize], keep: &[usize]) -> Vec<Group> {
+    fn groups(
+        &mut self,
+        reader: &Reader<'a>,
+        columns: &[Column],
+        key: &[usize],
+        keep: &[usize],
+        table: &str,
+    ) -> Vec<Group> {
         let outside = |index: &usize| !key.contains(index) && !keep.contains(index);
         let all: Vec<usize> = (0..columns.len()).filter(|i| outside(i)).collect();
         let declared = reader.entries("groups");
@@ -166,8 +181,8 @@ impl<'a> Builder<'a> {
         let mut rest: Option<usize> = None;
         for entry in declared {
             let group = Reader::of(entry, &GROUP);
-            let version = group.get("version").and_then(|node| self.column_of(node, columns));
-            let mut members = self.columns(&group, "columns", columns);
+            let version = group.get("version").and_then(|node| self.column_of(node, columns, table));
+            let mut members = self.columns(&group, "columns", columns, table);
             if group.get("columns").is_none() {
                 if rest.is_some() {
                     let message = "only one group may leave out `columns`: it takes all that no other names";
@@ -273,7 +288,12 @@ impl<'a> Builder<'a> {
             ),
             // A broken block may be the one that feeds it.
             None if self.found(&[code::UNKNOWN_TABLE]) || self.names_table(parent) => return,
-            None => format!("no flow feeds `{parent}`, the parent of `{child}`"),
+            None => {
+                let message = format!("no flow feeds `{parent}`, the parent of `{child}`");
+                let problem = self.absence(code::PARENT, node.span, message, None);
+                problem.help = Some("let one flow feed both, or leave out `parent`".into());
+                return;
+            }
         };
         self.problem(code::PARENT, node.span, message).help =
             Some("let one flow feed both, or leave out `parent`".into());

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::super::{Field, Topic};
-use super::Builder;
 use super::binding::Binding;
 use super::scope::Scope;
+use super::{Builder, under};
 use crate::expr::Expr;
 use crate::topology::language::TOPIC;
-use crate::topology::node::{Entry, Node};
+use crate::topology::node::{Entry, Node, Value};
 use crate::topology::reader::Reader;
 use crate::topology::value;
 use crate::topology::{Span, code};
@@ -17,12 +17,18 @@ impl<'a> Builder<'a> {
     pub(super) fn topic(&mut self, entry: &'a Entry) -> Topic {
         let reader = Reader::of(entry, &TOPIC);
         let connection = self.connection_in(&reader, "kafka");
-        let message = self.message(reader.entries("message"), &format!("topics.{}.message", entry.key));
-        if let Some(key) = reader.get("key")
-            && !message.iter().any(|f| Some(f.name.as_ref()) == key.text())
-        {
+        let message = self.message(reader.entries("message"), &["topics", entry.key.as_str(), "message"]);
+        if !reader.get("message").is_some_and(|node| matches!(node.value, Value::Map(_))) {
+            self.formless.insert(("topics", entry.key.clone()));
+        }
+        if let Some((node, key)) = reader.get("key").and_then(|node| Some((node, node.text()?))) {
+            let path = ["topics", entry.key.as_str(), "message"];
             let names: Vec<String> = message.iter().map(|f| f.name.to_string()).collect();
-            self.unknown(code::UNKNOWN_FIELD, "field", key, &names);
+            if names.iter().any(|name| name == key) {
+                self.named.insert(under(&path, key));
+            } else if !self.formless.contains(&("topics", entry.key.clone())) {
+                self.unknown(code::UNKNOWN_FIELD, "field", node, &names, &path);
+            }
         }
         if let Some(node) = reader.get("name") {
             self.topic_name(node.span, &reader.text("name"));
@@ -52,7 +58,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The fields of a message, their expressions checked: they see the keys of the incoming message, and the fields above.
-    pub(super) fn message(&mut self, entries: &'a [Entry], path: &str) -> Arc<Vec<Field>> {
+    pub(super) fn message(&mut self, entries: &'a [Entry], path: &[&str]) -> Arc<Vec<Field>> {
         let mut fields: Vec<Field> = Vec::new();
         for entry in entries {
             let (kind_text, expression) = match entry.value.entries() {
@@ -64,6 +70,7 @@ impl<'a> Builder<'a> {
             if let (Some(node), Some(expr)) = (expression, &expr) {
                 let scope = Scope::open()
                     .with("event", Binding::event(&fields))
+                    .with_origin("event", path)
                     .with("raw", Binding::Free)
                     .with("source", Binding::source());
                 let below = |name: &str| entries.iter().any(|e| e.key == name);
@@ -73,11 +80,12 @@ impl<'a> Builder<'a> {
                     let named = expr.paths().iter().filter_map(|p| p.get(1)).find(|n| below(n));
                     if let Some(name) = named.filter(|n| last.message.ends_with(&format!("`{n}`"))) {
                         last.help = Some(format!("`event` holds the fields above this one: move `{name}` up"));
+                        last.subject = None;
                     }
                 }
                 self.becomes(node, expr, &scope, kind);
             }
-            let place = self.place(entry.at, format!("{path}.{}", entry.key));
+            let place = self.place(entry.at, format!("{}.{}", path.join("."), entry.key));
             fields.push(Field { name: entry.key.as_str().into(), expr, kind, required, place });
         }
         Arc::new(fields)

@@ -30,7 +30,7 @@ impl<'a> Builder<'a> {
             };
             let outputs = reader.entries("rows").len() + reader.entries("send").len();
             if outputs == 0 && !flow.stages.iter().any(|s| effect(&s.kind)) {
-                self.problem(code::NO_OUTPUT, entry.at, format!("the flow `{}` writes nothing", flow.name));
+                self.absence(code::NO_OUTPUT, entry.at, format!("the flow `{}` writes nothing", flow.name), None);
             }
         }
         self.unused();
@@ -88,7 +88,7 @@ impl<'a> Builder<'a> {
             // A broken block may be the one that feeds it.
             if !misspelt && !self.names_table(&name) && !self.used.contains(&("tables", name.clone())) {
                 let span = self.span_of("tables", &name);
-                self.problem(code::UNUSED, span, format!("no flow feeds the table `{name}`"));
+                self.absence(code::UNUSED, span, format!("no flow feeds the table `{name}`"), None);
             }
         }
     }
@@ -164,6 +164,7 @@ impl<'a> Builder<'a> {
             // A word that was misspelt here, or a name elsewhere, may have meant this one.
             let external =
                 self.root.entries("topics").iter().find(|e| e.key == name).and_then(|e| e.value.get("external"));
+            let said = |word: &str| external.map(|node| node.span).filter(|_| word != "both");
             if external.is_some_and(|node| node.text().is_none_or(|text| !LOG_FLAGS.contains(&text))) {
                 continue;
             }
@@ -173,16 +174,21 @@ impl<'a> Builder<'a> {
             let (unread, unwritten) = (!read && !topic.external_read, !written && !topic.external_written);
             if unread && unwritten {
                 let message = format!("nobody reads or writes the topic `{name}`");
-                self.problem(code::UNREAD_TOPIC, span, message).help =
+                self.absence(code::UNREAD_TOPIC, span, message, None).help =
                     Some("remove it, or say what others do with it: `external: both`".into());
             } else if unread {
-                let other = if topic.external_written { "both" } else { "read" };
-                self.problem(code::UNREAD_TOPIC, span, format!("nobody reads the topic `{name}`")).help =
-                    Some(format!("if somebody else does, say `external: {other}`"));
+                // Written here and said to be written by others: probably the other word was meant.
+                let other = if topic.external_written && !written { "both" } else { "read" };
+                let message = format!("nobody reads the topic `{name}`");
+                let problem = self.absence(code::UNREAD_TOPIC, said(other).unwrap_or(span), message, None);
+                problem.help = Some(format!("if somebody else does, say `external: {other}`"));
+                problem.suggestion = said(other).map(|_| other.to_owned());
             } else if unwritten {
-                let other = if topic.external_read { "both" } else { "written" };
-                self.problem(code::UNWRITTEN_TOPIC, span, format!("nobody writes the topic `{name}`")).help =
-                    Some(format!("if somebody else does, say `external: {other}`"));
+                let other = if topic.external_read && !read { "both" } else { "written" };
+                let message = format!("nobody writes the topic `{name}`");
+                let problem = self.absence(code::UNWRITTEN_TOPIC, said(other).unwrap_or(span), message, None);
+                problem.help = Some(format!("if somebody else does, say `external: {other}`"));
+                problem.suggestion = said(other).map(|_| other.to_owned());
             }
         }
         for flow in flows {
@@ -332,7 +338,7 @@ impl<'a> Builder<'a> {
         }
         for entry in self.root.entries("connections") {
             if !self.used.contains(&("connections", entry.key.clone())) {
-                self.problem(code::UNUSED, entry.at, format!("nothing uses the connection `{}`", entry.key));
+                self.absence(code::UNUSED, entry.at, format!("nothing uses the connection `{}`", entry.key), None);
             }
         }
     }

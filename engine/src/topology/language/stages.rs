@@ -32,8 +32,8 @@ pub static STAGE: Shape = Shape {
 
 /// How a document leaves.
 pub static LEAVE: Shape = Shape {
-    name: "a way to leave",
-    about: "How a document leaves early, with a reason.",
+    name: "an outcome with its reason",
+    about: "How a document leaves the flow early, and why.",
     keys: &[
         Key::new("transient", Kind::Text, "As a failure that is tried again."),
         Key::new("permanent", Kind::Text, "As a failure that is not."),

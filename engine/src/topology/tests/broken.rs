@@ -1,6 +1,6 @@
 //! What people get wrong: one slip in a small good topology, one problem, exactly under the slip, and what to do about it.
 
-use super::super::{Environment, Source, load_str};
+use super::super::{Diagnostic, Environment, Source, load_str};
 
 pub(super) const SMALL: &str = include_str!("small.yaml");
 
@@ -20,12 +20,20 @@ const SLIPS: &[Slip] = &[
     ("E0100", "        when: event.customer\n", "        when: 'A' == event.customer\n", "'A' == event.customer", "write `\"'A' == event.customer\"`"),
     ("E0100", "          items: total", "          items: `5`", "`5`", "write `\"`5`\"`"),
     ("E0100", "topology: shop\n", "topology: shop\nabout: orders: all of them\n", "orders: all of them", "needs quotes"),
-    ("E0100", "      group: orders\n", "     group: orders\n", "", "indentation"),
+    ("E0100", "      group: orders\n", "     group: orders\n", "group", "indent it by 6 blanks"),
     ("E0100", "customer: string\n", "customer: *text\n", "", "no anchor"),
+    ("E0100", "      group: orders\n", "\tgroup: orders\n", "\t", "indent with blanks"),
+    ("E0100", "        from: source\n", "\t\tfrom: source\n", "\t", "indent with blanks"),
+    ("E0100", "        when: event.customer\n", "        when: 'event.customer == 'A''\n", "'event.customer == 'A''", "write `\"event.customer == 'A'\"`"),
+    ("E0100", "        when: event.customer\n", "        when: \"event.customer == \"A\"\"\n", "\"event.customer == \"A\"\"", "write `\"event.customer == 'A'\"`"),
     ("E0108", "topology: shop\n", "---\ntopology: shop\n---\n", "", "one document"),
     ("E0108", "        when: answer_of.url", "        when: !answer_of.url", "!answer_of.url", "write `\"!answer_of.url\"`"),
     ("E0108", "      customer: string\n", "      customer: !string\n", "!string", "`string!`"),
     ("E0104", "      deadline: 60s\n", "      deadline: 60s\n      group: other\n", "group", "stands twice, first in line"),
+    ("E0104", "    columns:\n      order_id: id!\n", "    columns:\n      order_id: id!\n    columns:\n", "columns", "stands twice, first in line 42"),
+    ("E0104", "      total:\n", "      kind:\n", "kind", "stands twice, first in line 61"),
+    ("E0104", "  links:\n    source", "  orders:\n    source", "orders", "stands twice, first in line 51"),
+    ("E0104", "  links:\n    name", "  orders:\n    name", "orders", "stands twice, first in line 18"),
     // Keys: spelling, other words.
     ("E0101", "      group: orders\n", "      gruop: orders\n", "gruop", "did you mean `group`?"),
     ("E0101", "    stages:\n      kind", "    stage:\n      kind", "stage", "did you mean `stages`?"),
@@ -38,6 +46,10 @@ const SLIPS: &[Slip] = &[
     ("E0101", "        body:\n", "        bdoy:\n", "bdoy", "did you mean `body`?"),
     ("E0101", "        pick: >-", "        pik: >-", "pik", "did you mean `pick`?"),
     ("E0101", "      timeout: 10s", "      banana: 10s", "banana", "unknown key `banana` in an http connection"),
+    ("E0101", "        enrich:\n", "        timeout: 5s\n        enrich:\n", "timeout", "`timeout` is a key of an http connection"),
+    ("E0101", "        enrich:\n", "        alias: call\n        enrich:\n", "alias", "`aliases` is a key of a topology and of a flow"),
+    ("E0101", "        enrich:\n", "        concurrency: 4\n        enrich:\n", "concurrency", "`concurrency` is a key of an http connection, of a web connection and of an object store"),
+    ("E0101", "vars: {", "vasr: {", "vasr", "did you mean `vars`?"),
     ("E0101", "        table: customers\n", "        tabel: customers\n", "tabel", "did you mean `table`?"),
     ("E0101", "dedup: {key: event.id, at", "dedup: {keys: event.id, at", "keys", "did you mean `key`?"),
     // Keys: one level too high or too low.
@@ -48,6 +60,19 @@ const SLIPS: &[Slip] = &[
     ("E0101", "      group: links\n      retry: {dead_letter: \"{prefix}.links.dlq\"}\n    stages:\n      file:\n        download: {connection: web, spool: spool, url: event.url, name: event.id}\n      stored:\n        upload:\n          connection: files\n          spool: spool\n          file: file.path\n          sha256: file.sha256\n          to: \"links/{event.id}\"\n", "      group: links\n      retry: {dead_letter: \"{prefix}.links.dlq\"}\n      stages:\n        file:\n          download: {connection: web, spool: spool, url: event.url, name: event.id}\n        stored:\n          upload: {connection: files, spool: spool, file: file.path, sha256: file.sha256, to: \"links/{event.id}\"}\n", "stages", "indent it less"),
     ("E0101", "  links:\n    source:\n      topic: links\n      group: links\n      retry: {dead_letter: \"{prefix}.links.dlq\"}\n    stages:\n", "  links:\n  source:\n      topic: links\n      group: links\n      retry: {dead_letter: \"{prefix}.links.dlq\"}\n  stages:\n", "source", "indent it below `links`"),
     ("E0101", "          connection: api\n          get: \"/orders/{event.id}\"", "          get: \"/orders/{event.id}\"\n        connection: api", "connection", "put it below `enrich`"),
+    // A block or a line that is indented wrongly, and all that follows from it.
+    ("E0101", "    columns:\n      order_id: id!\n      customer: string\n      day: date\n      placed_at: timestamp\n      items: int64\n      note: text\n", "  columns:\n    order_id: id!\n    customer: string\n    day: date\n    placed_at: timestamp\n    items: int64\n    note: text\n", "columns", "indent it by 4 blanks, below `orders` in line 37, and the 6 lines below it with it"),
+    ("E0101", "    message:\n      id: id!", "  message:\n      id: id!", "message", "indent it by 4 blanks, below `orders` in line 18"),
+    ("E0101", "tables:\n", "  tables:\n", "tables", "indent it by 0 blanks, at the beginning of the line"),
+    ("E0101", "topics:\n", "  topics:\n", "topics", "indent it by 0 blanks, at the beginning of the line"),
+    ("E0101", "    stages:\n      kind", "      stages:\n      kind", "stages", "indent it by 4 blanks, below `orders` in line 51"),
+    ("E0101", "    rows:\n      customer", "      rows:\n      customer", "rows", "indent it by 4 blanks, below `orders` in line 51"),
+    ("E0100", "    rows:\n      customer", "  rows:\n      customer", "rows", "indent it by 4 blanks, below `orders` in line 51"),
+    ("E0101", "    columns: {customer: string!", "  columns: {customer: string!", "columns", "indent it by 4 blanks, below `customers` in line 34"),
+    ("E0101", "      once:\n        dedup: {", "    once:\n      dedup: {", "once", "indent it by 6 blanks, below `stages` in line 60"),
+    ("E0101", "      answer_of:\n        when: kind.big || kind.small\n        enrich:\n          connection: api\n          get: \"/orders/{event.id}\"\n", "        answer_of:\n          when: kind.big || kind.small\n          enrich:\n            connection: api\n            get: \"/orders/{event.id}\"\n", "answer_of", "indent it by 6 blanks, below `stages` in line 60"),
+    ("E0100", "  api:\n    http:\n      url: https://api.example.com\n      auth: {bearer: \"${TOKEN:-}\"}\n      timeout: 10s\n", "    api:\n      http:\n        url: https://api.example.com\n        auth: {bearer: \"${TOKEN:-}\"}\n        timeout: 10s\n", "api", "indent it by 2 blanks, below `connections` in line 5"),
+    ("E0100", "  orders:\n    name: ", "    orders:\n    name: ", "orders", "indent it by 2 blanks, below `topics` in line 17"),
     // Missing keys and values.
     ("E0102", "      group: links\n", "", "source", "needs the key `group`"),
     ("E0102", "      group: links\n", "      group:\n", "group", "write `group: NAME`"),
@@ -70,6 +95,13 @@ const SLIPS: &[Slip] = &[
     ("E0103", "      id: id!\n", "      id: {type: id, required: true}\n", "{type: id, required: true}", "write `id!`"),
     ("E0103", "        delays: [5m, 10m]", "        delays: [5m, ten]", "ten", "a duration such as"),
     ("E0103", "      kind:\n        route:\n          by: event.customer\n          cases: {A: [big], B: [small]}", "      kind:\n        route:\n          by: event.customer\n          cases: {A: big, B: [small]}", "big", "write `[big]`"),
+    ("E0103", "cases: {A: [big], B: [small]}", "cases:\n            A: big, huge\n            B: [small]", "big, huge", "write `[big, huge]`"),
+    ("E0103", "cases: {A: [big], B: [small]}", "cases: {A: big, huge, B: [small]}", "big, huge", "write `[big, huge]`"),
+    ("E0103", "        delays: [5m, 10m]", "        delays: 5m, 10m", "5m, 10m", "write `[5m, 10m]`"),
+    ("E0103", "          else: skip", "          else: {skip: no case}", "{skip: no case}", "write `skip`"),
+    ("E0103", "        dedup: {key", "        filter: event.open\n        else: no date\n      twice:\n        dedup: {key", "no date", "write `{skip: no date}`"),
+    ("E0103", "        dedup: {key", "        filter: event.open\n        else: skip\n      twice:\n        dedup: {key", "skip", "say why: `{skip: reason}`"),
+    ("E0100", "        dedup: {key", "        filter: event.open\n        else: skip: no date\n      twice:\n        dedup: {key", "skip: no date", "write `{skip: no date}`"),
     ("E0103", "kafka: {brokers: embedded}", "kafka: {brokers: embedded, partitions: 0}", "0", "at least 1"),
     ("E0103", "kafka: {brokers: embedded}", "kafka: {brokers: embedded, partitions: 6.0}", "6.0", "write `6`"),
     ("E0103", "kafka: {brokers: embedded}", "kafka: {brokers: embedded, create: yes}", "yes", "write `true`"),
@@ -89,7 +121,7 @@ const SLIPS: &[Slip] = &[
     ("E0120", "          length(event.lines)", "          length(`5`)", "`5`", "must be a text or a list or an object, not a number"),
     ("E0120", "          sum(event.lines[].n) ||", "          sum(event.lines[].n) or", "or", "`or` is written `||`"),
     ("E0120", "          items: total", "          items: 5", "5", "numbers are written in backticks"),
-    ("E0120", "        when: event.customer\n", "        when: event.customer = 'A'\n", "=", "'=='"),
+    ("E0120", "        when: event.customer\n", "        when: event.customer = 'A'\n", "=", "equality is written `==`"),
     ("E0120", "        when: event.customer\n", "        when: \"event.customer == \\\"\\u00e9\\\" && lowr(event.id)\"\n", "lowr", "did you mean `lower`?"),
     ("E0120", "        when: event.customer\n", "        when: 'event.customer == ''A'' && lowr(event.id)'\n", "lowr", "did you mean `lower`?"),
     ("E0120", "          customer: event.customer\n          day", "          customer: uuid5('not-a-uuid', event.customer)\n          day", "'not-a-uuid'", "must be a UUID"),
@@ -106,6 +138,33 @@ const SLIPS: &[Slip] = &[
     ("E0208", "kind.big ||", "kind.bgi ||", "bgi", "did you mean `big`?"),
     ("E0208", "    key: id\n", "    key: idd\n", "idd", "did you mean `id`?"),
     ("E0208", "          url: answer_of.url", "          urll: answer_of.url", "urll", "did you mean `url`?"),
+    // Expressions of other languages, and names without what they belong to.
+    ("E0120", "        when: event.customer\n", "        when: event.customer & event.open\n", "&", "`and` is written `&&`"),
+    ("E0120", "        when: event.customer\n", "        when: not event.customer\n", "not", "`not` is written `!`"),
+    ("E0120", "        when: event.customer\n", "        when: event.customer <> 'A'\n", "<>", "inequality is written `!=`"),
+    ("E0120", "        when: event.customer\n", "        when: event.customer in event.lines\n", "in", "contains(list, x)"),
+    ("E0120", "        when: event.customer\n", "        when: event['customer'] == 'A'\n", "['customer']", "`event.customer`"),
+    ("E0120", "          items: total", "          items: total + event.count", "+", "there is no arithmetic"),
+    ("E0120", "          items: total", "          items: \"event.open ? total : event.count\"", "?", "if(condition, then, otherwise)"),
+    ("E0120", "          length(event.lines)", "          len(event.lines)", "len", "did you mean `length`?"),
+    ("E0207", "        when: event.customer\n", "        when: customer\n", "customer", "did you mean `event.customer`?"),
+    ("E0207", "        when: event.customer\n", "        when: customer == 'A' && event.open\n", "customer", "did you mean `event.customer`?"),
+    ("E0207", "          sha256: file.sha256", "          sha256: sha256", "sha256", "did you mean `file.sha256`?"),
+    ("E0208", "        when: event.customer\n", "        when: event.cont\n", "cont", "did you mean `count`?"),
+    ("E0208", "        when: event.customer\n", "        when: event.place\n", "place", "did you mean `placed_at`?"),
+    // A wrong way, and names that several places use.
+    ("E0205", "      total:\n        pick", "      total:\n        from: nothing\n        pick", "nothing", "unknown stage `nothing`"),
+    ("E0205", "      order:\n        table", "      order:\n        from: nothing\n        table", "nothing", "unknown stage `nothing`"),
+    ("E0207", "      order:\n        table", "      order:\n        from: source\n        table", "source", "say `from: total`"),
+    ("E0207", "      total:\n        pick", "      total:\n        from: source\n        pick", "source", "say `from: answer_of`"),
+    ("E0207", "      answer_of:\n", "      anwser_of:\n", "anwser_of", "`answer_of`, which lines 93, 97 and 100 name, is not declared"),
+    ("E0208", "      id: id!\n", "      idx: id!\n", "idx", "`id`, which lines 21, 67, 72, 88 and 99 name, is not declared"),
+    ("E0206", "      day: date\n", "      dya: date\n", "dya", "`day`, which lines 39 and 90 name, is not declared"),
+    ("E0203", "  customers:\n    key", "  custmoers:\n    key", "custmoers", "`customers`, which lines 40 and 79 name, is not declared"),
+    ("E0204", "  links:\n    name", "  likns:\n    name", "likns", "`links`, which lines 96 and 103 name, is not declared"),
+    ("E0201", "  spool: {", "  spolo: {", "spolo", "`spool`, which lines 108 and 112 name, is not declared"),
+    ("E0112", "{prefix: \"${SHOP", "{prefx: \"${SHOP", "prefx", "`prefix`, which lines 19, 30, 57, 59 and 105 name, is not declared"),
+    ("E0408", "external: written", "external: read", "read", "say `external: written`"),
     // Names.
     ("E0201", "          connection: api", "          connection: apis", "apis", "did you mean `api`?"),
     ("E0202", "          connection: api", "          connection: lake", "lake", "of that kind: `api`"),
@@ -249,6 +308,39 @@ fn one_slip_is_one_problem_under_the_slip() {
     assert!(SLIPS.len() > 120);
     let failures: Vec<String> = SLIPS.iter().filter_map(mismatch).collect();
     assert!(failures.is_empty(), "{} of {} fail\n{}", failures.len(), SLIPS.len(), failures.join("\n"));
+}
+
+/// What is still wrong when what a slip's problem suggests is written in its place.
+fn unmended(slip: &Slip) -> Option<String> {
+    let text = SMALL.replacen(slip.1, slip.2, 1);
+    let problems = load_str("t.yaml", &text, &Environment::default(), "/d").err()?;
+    let problem = problems.items.iter().find(|p| p.suggestion.is_some())?;
+    let source = Source::new("t.yaml", text.as_str());
+    let offset = |line: usize, column: usize| {
+        let start = source.start(line);
+        start + source.line(line).char_indices().nth(column - 1).map_or(source.line(line).len(), |(at, _)| at)
+    };
+    let at = &problem.position;
+    let (start, end) = (offset(at.line, at.column), offset(at.end_line, at.end_column));
+    let mended = format!("{}{}{}", &text[..start], problem.suggestion.as_deref()?, &text[end..]);
+    let left = load_str("t.yaml", &mended, &Environment::default(), "/d").err()?;
+    // Some rows are slips in an edit that leaves something else open.
+    let same = |p: &&Diagnostic| p.code == problem.code && p.position.line == at.line;
+    left.items.iter().find(same)?;
+    Some(format!("{} by `{}`\n{problem:?}\n{left}", slip.0, slip.2))
+}
+
+#[test]
+fn what_is_suggested_mends() {
+    let suggested = SLIPS.iter().filter(|slip| {
+        let text = SMALL.replacen(slip.1, slip.2, 1);
+        let problems = load_str("t.yaml", &text, &Environment::default(), "/d").err();
+        problems.is_some_and(|problems| problems.items.iter().any(|p| p.suggestion.is_some()))
+    });
+    let count = suggested.count();
+    assert!(count > 70, "{count}");
+    let failures: Vec<String> = SLIPS.iter().filter_map(unmended).collect();
+    assert!(failures.is_empty(), "{}\n{}", failures.len(), failures.join("\n"));
 }
 
 /// Edits, the code, what the carets stand under, and words.

@@ -5,3 +5,4 @@ mod broken;
 mod cases;
 mod good;
 mod mutation;
+mod sweep;
