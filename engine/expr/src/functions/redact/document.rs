@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use memchr::{Memchr3, memchr, memchr2, memchr2_iter, memchr3_iter, memmem, memrchr};
 use sonic_rs::JsonValueTrait;
 
-use super::{REDACTED, redact_text};
+use super::redact_text;
 use crate::json;
 
 /// What a JSON text came to.
