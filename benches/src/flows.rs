@@ -92,7 +92,7 @@ async fn fill(data: &Path, events: u64) -> Result<(), String> {
 }
 
 fn simulation() -> Result<sim::Simulation, String> {
-    let simulation = sim::load(Path::new(SIMULATION)).map_err(|problems| problems.join("\n"))?;
+    let simulation = sim::load(Path::new(SIMULATION)).map_err(|problems| problems.render())?;
     Ok(simulation.calm(LATENCY))
 }
 

@@ -94,6 +94,7 @@ fn links_lead_somewhere() {
         "docs/errors.md",
         "docs/expressions.md",
         "docs/operations.md",
+        "docs/simulation.md",
         "docs/claimx.md",
         "docs/new-domain.md",
         "docs/testing.md",

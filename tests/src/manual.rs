@@ -10,9 +10,11 @@ use crate::docs::read;
 use crate::program::Engine;
 
 #[test]
-fn the_reference_of_the_language_is_what_the_program_prints() {
-    let printed = Engine::new("schema").arg("--format").arg("markdown").finish().expect(0).out;
-    assert!(read("docs/language.md") == printed, "it is old: `engine schema --format markdown > docs/language.md`");
+fn the_references_of_the_languages_are_what_the_program_prints() {
+    for (of, page) in [("topology", "docs/language.md"), ("sim", "docs/simulation.md")] {
+        let printed = Engine::new("schema").arg(of).arg("--format").arg("markdown").finish().expect(0).out;
+        assert!(read(page) == printed, "it is old: `engine schema {of} --format markdown > {page}`");
+    }
 }
 
 /// What an example does not bring itself: by key of the file, and there by name.

@@ -48,7 +48,12 @@ fn judged(of: &str, texts: &[String]) -> Option<Vec<Vec<String>>> {
 
 #[test]
 fn the_schemas_beside_the_topologies_are_those_of_the_program() {
-    for (of, file) in [("topology", "topologies/schema.json"), ("test", "topologies/tests/schema.json")] {
+    let files = [
+        ("topology", "topologies/schema.json"),
+        ("test", "topologies/tests/schema.json"),
+        ("sim", "topologies/sim/schema.json"),
+    ];
+    for (of, file) in files {
         assert!(read(file) == printed(of), "{file} is old: `engine schema {of} > {file}`");
     }
     assert_eq!(Engine::new("schema").finish().expect(0).out, printed("topology"));
@@ -56,19 +61,19 @@ fn the_schemas_beside_the_topologies_are_those_of_the_program() {
     assert!(refused.err.contains("docs/testing.md"), "{}", refused.err);
 }
 
-/// Every file that is a topology or a test of one, and the schema that it must name, seen from its folder.
+/// Every file that is a topology, or a test or a simulation of one.
 fn shipped(folder: &str) -> Vec<(PathBuf, String)> {
-    let below = |path: &str| !path.starts_with("topologies/sim/");
-    let tests = |path: &str| path.starts_with("topologies/tests/");
-    let files = tidy::files(&["topologies"], &[".yaml"]).into_iter();
-    let files = files.filter(|f| below(&f.path) && tests(&f.path) == (folder == "tests"));
+    let of = |path: &str| match path.split('/').nth(1) {
+        Some(below @ ("tests" | "sim")) => below == folder,
+        _ => folder.is_empty(),
+    };
+    let files = tidy::files(&["topologies"], &[".yaml"]).into_iter().filter(|f| of(&f.path));
     files.map(|f| (PathBuf::from(f.path), f.text)).collect()
 }
 
 #[test]
 fn what_is_shipped_names_its_schema_and_is_accepted() {
-    for (of, least) in [("topology", 3), ("test", 8)] {
-        let folder = if of == "test" { "tests" } else { "" };
+    for (of, folder, least) in [("topology", "", 3), ("test", "tests", 8), ("sim", "sim", 3)] {
         let files = shipped(folder);
         assert!(files.len() >= least, "{} files", files.len());
         let texts: Vec<String> = files.iter().map(|(_, text)| text.clone()).collect();
@@ -191,10 +196,56 @@ fn broken_tests_are_refused_too() {
 }
 
 #[test]
+fn broken_simulations_are_refused_by_the_schema_and_by_the_engine() {
+    let good = read("engine/src/sim/good.yaml");
+    let edits = [
+        ("language: 1", "language: 1"),
+        ("language: 1", "language: 2"),
+        ("  topic: shop.orders\n", ""),
+        ("entities:\n", "entites:\n"),
+        ("pool: {first: 5", "pool: {frist: 5"),
+        ("pool: {first: 5", "pool: {first: 0"),
+        ("per: [1, 4]", "per: 4"),
+        ("per: [1, 4]", "per: [1, 4, 9]"),
+        ("step: 1s", "step: 1 second"),
+        ("start: 2026-01-01T00:00:00Z", "start: yesterday"),
+        ("{rate: 0.1, status: 503}", "{rate: 10, status: 503}"),
+        ("{rate: 0.1, status: 503}", "{rate: 0.1, status: 5030}"),
+        ("{rate: 0.1, status: 503}", "{rate: 0.1}"),
+        ("kind: reset", "kind: slow"),
+        ("{$choice: [Oslo", "{$choise: [Oslo"),
+        ("{$chance: 0.5, then:", "{$chance: 5, then:"),
+        ("{$chance: 0.5, then:", "{$chance: 0.5, than:"),
+        ("{$decimal: [1, 9, 2]}", "{$decimal: [1, 9]}"),
+        ("{$hex: 4}", "{$hex: 400}"),
+        ("value: {id: \"{item.id}\"", "vlaue: {id: \"{item.id}\""),
+        ("    of: order\n", "    of: order\n    pool: {first: 1}\n"),
+        ("key: [\"{event.id}\"]", "keys: [], key: [\"{event.id}\"]"),
+        ("size: [1KiB, 2KiB]", "size: [1KB, 2KiB]"),
+    ];
+    let texts: Vec<String> = edits.iter().map(|(from, to)| edited(&good, from, to)).collect();
+    // The first is no edit at all.
+    for (at, text) in texts.iter().enumerate() {
+        let read = engine::sim::parse(engine::topology::Source::new("s.yaml", text.as_str()));
+        assert_eq!(read.is_ok(), at == 0, "{:?}", edits[at].1);
+    }
+    for (at, found) in judged("sim", &texts).unwrap_or_default().iter().enumerate() {
+        assert_eq!(found.is_empty(), at == 0, "{:?}: {found:#?}", edits[at].1);
+    }
+}
+
+#[test]
 fn an_editor_is_told_of_every_key() {
-    let schema: Value = serde_json::from_str(&printed("topology")).unwrap();
+    for (of, least) in [("topology", 150), ("sim", 90)] {
+        told(of, least);
+    }
+}
+
+fn told(of: &str, least: usize) {
+    let schema: Value = serde_json::from_str(&printed(of)).unwrap();
     let mut keys = 0;
-    for (name, definition) in schema["$defs"].as_object().unwrap() {
+    // A tree is any value.
+    for (name, definition) in schema["$defs"].as_object().unwrap().iter().filter(|(name, _)| *name != "tree") {
         assert_eq!(definition["additionalProperties"], json!(false), "{name}");
         assert!(definition["description"].as_str().is_some_and(|text| text.len() > 5), "{name}");
         for (key, value) in definition["properties"].as_object().unwrap() {
@@ -202,5 +253,5 @@ fn an_editor_is_told_of_every_key() {
             keys += 1;
         }
     }
-    assert!(keys > 150, "{keys}");
+    assert!(keys > least, "{of}: {keys}");
 }

@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+pub use simulation::fits;
+
 use crate::plan::{Place, Plan};
 use crate::run::together;
 use crate::testing;
@@ -57,19 +59,19 @@ fn one(path: &Path, environment: &Environment, data: &Path) -> Checked {
         return file(None, diagnostics, format!("valid; cases: {cases}"));
     }
     if head.is_simulation {
-        return file(None, simulation::check(path), "valid; a simulation".into());
+        return file(None, simulation::alone(path), "valid; a simulation".into());
     }
     match topology::load(path, environment, data) {
         Ok(loaded) => {
             let (flows, tables, topics) = (loaded.plan.flows.len(), loaded.plan.tables.len(), loaded.plan.topics.len());
             let what = format!("valid; flows: {flows}, tables: {tables}, topics: {topics}");
             let mut checked = file(Some(loaded.plan), loaded.warnings, what);
-            checked.simulation(&head);
+            checked.simulation(&head, environment, data);
             checked
         }
         Err(problems) => {
             let mut checked = file(None, problems, String::new());
-            checked.simulation(&head);
+            checked.simulation(&head, environment, data);
             checked
         }
     }
@@ -130,9 +132,9 @@ impl Checked {
     }
 
     /// Checks the simulation that the topology names: `--sim` starts it.
-    fn simulation(&mut self, head: &topology::Head) {
+    fn simulation(&mut self, head: &topology::Head, environment: &Environment, data: &Path) {
         let (Some(path), Some(span)) = (&head.simulation, head.simulation_at) else { return };
-        let broken = simulation::check(path);
+        let broken = simulation::named(path, &self.path, self.starts(), environment, data);
         let nothing = Source::new("", "");
         let own = self.diagnostics.sources.first().unwrap_or(&nothing).clone();
         let unread = broken.items.iter().find(|problem| problem.code == code::FILE);

@@ -1,63 +1,96 @@
-//! Simulations, whose reader says in words what is wrong: its places become positions.
+//! Simulations, alone and with the topology that names them: what one says of the other must be there.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::sim;
-use crate::topology::{self, Diagnostic, Diagnostics, Source, Span, code};
+use crate::plan::{Plan, SourceKind};
+use crate::sim::{self, Simulation};
+use crate::topology::{self, Diagnostic, Diagnostics, Environment, Severity, code};
+
+/// An address such as a simulation gets when it runs.
+const SOMEWHERE: ([u8; 4], u16) = ([127, 0, 0, 1], 40_000);
 
 /// What is wrong with the simulation in a file.
-pub fn check(path: &Path) -> Diagnostics {
-    let source = match topology::read(path) {
-        Ok(source) => source,
+pub(super) fn alone(path: &Path) -> Diagnostics {
+    sim::load(path).err().unwrap_or_default()
+}
+
+/// What is wrong with the simulation in `path`, which the topology in `of` names: alone, and with it. `starts` says whether the
+/// topology does so without it.
+pub(super) fn named(path: &Path, of: &Path, starts: bool, environment: &Environment, data: &Path) -> Diagnostics {
+    let simulation = match sim::load(path) {
+        Ok(simulation) => simulation,
         Err(problems) => return problems,
     };
-    let Err(told) = sim::load(path) else { return Diagnostics::default() };
-    let items = told.iter().map(|text| problem(text, &source)).collect();
-    Diagnostics::new(items, vec![source])
-}
-
-/// `FILE:LINE: what`, `FILE: error: line L column C: what` or `FILE: what`.
-fn problem(text: &str, source: &Source) -> Diagnostic {
-    let rest = text.strip_prefix(&*source.name).unwrap_or(text);
-    let rest = rest.strip_prefix(':').unwrap_or(rest);
-    let (line, column, message) = match rest.split_once(": ").map(|(line, message)| (line.parse::<usize>(), message)) {
-        Some((Ok(line), message)) => (line, None, message),
-        _ => {
-            let (line, column) = (number_behind(rest, "line "), number_behind(rest, "column "));
-            let message = rest.lines().next().unwrap_or("").trim();
-            let message = message.strip_prefix("error: ").unwrap_or(message);
-            (line.unwrap_or(1), column, message)
+    let variables = topology::head_of(of).unwrap_or_default().variables;
+    let provided = simulation.environment(SocketAddr::from(SOMEWHERE));
+    let found = match topology::load(of, &environment.clone().overlay(provided), data) {
+        Ok(loaded) => fits(&simulation, &loaded.plan, &variables),
+        Err(problems) => {
+            let mut found = unread(&simulation, &variables);
+            if starts && found.is_empty() {
+                found.extend(problems.items.iter().find_map(|problem| spoilt(&simulation, problem, &problems)));
+            }
+            found
         }
     };
-    let written = source.line(line);
-    let first = written.len() - written.trim_start().len();
-    let within =
-        column.and_then(|column| written.char_indices().nth(column.saturating_sub(1))).map_or(first, |(at, _)| at);
-    let start = source.start(line) + within;
-    let span = Span { start, end: source.start(line) + written.len() };
-    Diagnostic::new(code::SIMULATION, source, span, message)
+    Diagnostics::new(found, vec![simulation.source().clone()])
 }
 
-fn number_behind(text: &str, word: &str) -> Option<usize> {
-    let digits: String = text.split_once(word)?.1.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_become_positions() {
-        let source = Source::new("s.yaml", "a: 1\n  b: 2\nc: 3\n");
-        for (text, line, column, message) in [
-            ("s.yaml:2: wrong: here", 2, 3, "wrong: here"),
-            ("s.yaml: error: line 3 column 4: no such thing\n  more", 3, 4, "line 3 column 4: no such thing"),
-            ("s.yaml: language 2 is not known", 1, 1, "language 2 is not known"),
-        ] {
-            let problem = problem(text, &source);
-            let position = &problem.position;
-            assert_eq!((position.line, position.column, problem.message.as_str()), (line, column, message));
+/// What `simulation` says of a topology that is not so. `variables` are those that the topology's file names.
+pub fn fits(simulation: &Simulation, plan: &Plan, variables: &BTreeSet<String>) -> Vec<Diagnostic> {
+    let source = simulation.source();
+    let mut problems = unread(simulation, variables);
+    let wrong = |code, at, message: String| Diagnostic::new(code, source, at, message);
+    let topic = simulation.topic();
+    let read = |name: &str| {
+        plan.flows.iter().any(|flow| matches!(&flow.source.kind, SourceKind::Topic { topic, .. } if topic == name))
+    };
+    if plan.topics.values().all(|known| known.name != topic) {
+        // A topic is named in full here, and by its name in the topology everywhere else.
+        let problem = wrong(code::UNKNOWN_TOPIC, simulation.topic_at(), format!("there is no topic `{topic}`"));
+        let names = plan.topics.values().map(|known| known.name.as_str()).filter(|name| read(name));
+        problems.push(match plan.topics.get(topic) {
+            Some(meant) => problem.help("events need the full name of the topic").write(&*meant.name),
+            None => problem.nearest(topic, names),
+        });
+    } else if !read(topic) {
+        let problem = wrong(code::UNREAD_TOPIC, simulation.topic_at(), format!("no flow reads the topic `{topic}`"));
+        let names: Vec<&str> =
+            plan.topics.values().map(|known| known.name.as_str()).filter(|name| read(name)).collect();
+        problems.push(problem.expected(format!("one of `{}`", names.join("`, `"))));
+    }
+    for (table, at) in simulation.tables() {
+        if !plan.tables.contains_key(table) {
+            let problem = wrong(code::UNKNOWN_TABLE, at, format!("there is no table `{table}`"));
+            problems.push(problem.nearest(table, plan.tables.keys().map(String::as_str)));
         }
     }
+    problems
+}
+
+/// What is provided and not read.
+fn unread(simulation: &Simulation, variables: &BTreeSet<String>) -> Vec<Diagnostic> {
+    let unread = simulation.provides().filter(|(name, _)| !variables.contains(*name));
+    let problem = |(name, at): (&str, _)| {
+        let message = format!("the topology does not read the variable `{name}`");
+        let problem = Diagnostic::new(code::PROVIDES, simulation.source(), at, message);
+        problem.nearest(name, variables.iter().map(String::as_str))
+    };
+    unread.map(problem).collect()
+}
+
+/// The variable whose value keeps the topology from starting.
+fn spoilt(simulation: &Simulation, problem: &Diagnostic, all: &Diagnostics) -> Option<Diagnostic> {
+    if problem.severity != Severity::Error {
+        return None;
+    }
+    let position = &problem.position;
+    let line = all.sources.iter().find(|source| source.name == position.file).map_or("", |s| s.line(position.line));
+    let named = |name: &str| line.contains(&format!("${{{name}")) || problem.message.contains(&format!("`{name}`"));
+    let (name, at) = simulation.provides().find(|(name, _)| named(name)).or_else(|| simulation.provides().next())?;
+    let message = format!("with the value of `{name}` the topology does not start: {}", problem.message);
+    let place = format!("it is read at {}:{}:{}", position.file, position.line, position.column);
+    Some(Diagnostic::new(code::PROVIDES, simulation.source(), at, message).help(place))
 }

@@ -186,10 +186,13 @@ impl Loading {
         match crate::topology::load(&self.topology, environment, &self.data) {
             // Warnings are for whoever writes a topology: `engine validate` shows them.
             Ok(loaded) => Ok(loaded.plan),
-            Err(problems) => {
-                terminal::say(problems.render().trim_end());
-                Err(Failed::usage(format!("{} is not a topology that can run", self.topology.display())))
-            }
+            Err(problems) => Err(broken(&self.topology, &problems, "a topology")),
         }
     }
+}
+
+/// Shows what is wrong with a file that was to be `what`.
+fn broken(file: &std::path::Path, problems: &crate::topology::Diagnostics, what: &str) -> Failed {
+    terminal::say(problems.render().trim_end());
+    Failed::usage(format!("{} is not {what} that can run", file.display()))
 }

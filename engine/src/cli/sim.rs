@@ -32,7 +32,7 @@ pub struct Args {
 
 /// Serves until it is interrupted.
 pub async fn run(args: Args) -> Result<(), Failed> {
-    let simulation = sim::load(&args.file).map_err(|p| Failed { status: 2, problems: p })?;
+    let simulation = sim::load(&args.file).map_err(|problems| super::broken(&args.file, &problems, "a simulation"))?;
     let bound = simulation.bind(args.listen).await?;
     for (name, value) in bound.environment() {
         say(format_args!("{name}={value}"));

@@ -1,219 +1,79 @@
-//! The YAML of a simulation as types. What they mean is said in the [module's documentation](super); what is drawn, bound
-//! and checked from them is compiled in `tree` and `world`.
+//! The parts of a simulation that are values as they stand in its file, and what is read of them.
 //!
-//! Durations are `250ms`, `30s`, `5m`, `24h`, `7d`; sizes are `500B`, `16KiB`, `2MiB`.
+//! Their keys are declared in [`language`](super::language), with everything that may stand there; here they are what runs.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::Engine as _;
-use serde::Deserialize;
-use serde_json::Value;
-use serde_saphyr::Spanned;
 
-/// The whole file.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Declaration {
-    /// Its name.
-    pub simulation: String,
-    /// The version of this language: 1.
-    pub language: u32,
-    /// For people.
-    #[serde(default)]
-    #[allow(dead_code)]
-    pub about: Option<String>,
-    /// Variables that the topology is loaded with.
-    #[serde(default)]
-    pub provides: BTreeMap<String, String>,
-    /// What the events and answers are about.
-    #[serde(default)]
-    pub entities: BTreeMap<String, EntityDeclaration>,
-    /// What is put on the topic.
-    pub events: EventsDeclaration,
-    /// What holds for every route.
-    #[serde(default)]
-    pub server: ServerDeclaration,
-    /// What answers which request.
-    #[serde(default)]
-    pub routes: BTreeMap<String, Spanned<RouteDeclaration>>,
-    /// The files that can be fetched.
-    #[serde(default)]
-    pub files: Option<FilesDeclaration>,
-    /// What the tables hold in the end.
-    #[serde(default)]
-    pub expect: Vec<Spanned<ExpectDeclaration>>,
-}
-
-/// One kind of thing.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct EntityDeclaration {
-    /// The id of number 0; number n has this plus n.
-    pub id: i64,
-    /// A pool of its own; or
-    #[serde(default)]
-    pub pool: Option<PoolDeclaration>,
-    /// children of each of another kind,
-    #[serde(default)]
-    pub of: Option<String>,
-    /// from so many to so many of each.
-    #[serde(default)]
-    pub per: Option<(u64, u64)>,
-    /// Its attributes.
-    #[serde(default)]
-    pub attributes: BTreeMap<String, Spanned<Value>>,
-}
+use super::language::{BASIC, ODD_LINK, PLACE};
+use crate::topology::node::Node;
+use crate::topology::reader::Reader;
+use crate::topology::shape::Shape;
+use crate::topology::value;
 
 /// How many there are.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PoolDeclaration {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pool {
     /// So many at the first event.
     pub first: u64,
     /// One more every so many events; none without.
-    #[serde(default)]
     pub every: Option<u64>,
     /// Events are about the newest so many; about all without.
-    #[serde(default)]
     pub window: Option<u64>,
 }
 
-/// The events.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct EventsDeclaration {
-    /// The topic.
-    pub topic: String,
-    /// The simulated instant of the first event.
-    pub start: String,
-    /// The simulated time between two events.
-    pub step: Span,
-    /// What identifies an event.
-    pub id: Spanned<Value>,
-    /// The key of its message.
-    pub key: Spanned<Value>,
-    /// Its message.
-    pub value: Spanned<Value>,
-    /// Events sent again.
-    #[serde(default)]
-    pub duplicates: Vec<DuplicatesDeclaration>,
-    /// The types of events.
-    pub types: BTreeMap<String, TypeDeclaration>,
-}
-
-/// Some events are sent again.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct DuplicatesDeclaration {
-    /// The share of all messages that are copies.
-    pub rate: f64,
-    /// At most so many messages after the original.
-    pub within: u64,
-}
-
-/// One type of event.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TypeDeclaration {
-    /// Its share, against the weights of the others.
-    pub weight: f64,
-    /// The kind of entity it is about.
-    pub pick: String,
-    /// Whether it is about the newest of the pool, not any of them.
-    #[serde(default)]
-    pub newest: bool,
-    /// Whether the event that brings a new one into the pool is of this type, and about that one. Such an event is never a copy.
-    #[serde(default)]
-    pub births: bool,
-    /// Values of its own, bound as `event.fields`.
-    #[serde(default)]
-    pub fields: BTreeMap<String, Spanned<Value>>,
-}
-
-/// What holds for every route.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ServerDeclaration {
-    /// The credentials that every call must carry.
-    #[serde(default)]
-    pub auth: Option<AuthDeclaration>,
-    /// How long an answer takes.
-    #[serde(default)]
-    pub latency: Latency,
-    /// What goes wrong.
-    #[serde(default)]
-    pub faults: Vec<FaultDeclaration>,
-}
-
-/// Credentials: `basic` or `bearer`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum AuthDeclaration {
-    /// Of HTTP basic authentication.
-    Basic(BasicDeclaration),
+/// Credentials.
+#[derive(Clone, Debug)]
+pub(super) enum Auth {
+    /// Name and password of HTTP basic authentication.
+    Basic(String, String),
     /// A bearer token.
     Bearer(String),
 }
 
-impl AuthDeclaration {
+impl Auth {
     /// What stands in the header `Authorization`.
     pub(super) fn header(&self) -> String {
         match self {
-            AuthDeclaration::Basic(basic) => {
-                let pair = format!("{}:{}", basic.username, basic.password);
+            Auth::Basic(name, password) => {
+                let pair = format!("{name}:{password}");
                 format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
             }
-            AuthDeclaration::Bearer(token) => format!("Bearer {token}"),
+            Auth::Bearer(token) => format!("Bearer {token}"),
         }
     }
 }
 
-/// A user.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct BasicDeclaration {
-    /// The name.
-    pub username: String,
-    /// The password.
-    pub password: String,
-}
-
 /// How long an answer takes: evenly from `mean - jitter` to `mean + jitter`.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Latency {
     /// The mean.
-    #[serde(default)]
-    pub mean: Span,
+    pub mean: Duration,
     /// The largest distance from the mean.
-    #[serde(default)]
-    pub jitter: Span,
+    pub jitter: Duration,
 }
 
-/// One way to go wrong: a `status`, or a `kind`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct FaultDeclaration {
+/// One way to go wrong, and how often.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Faulty {
     /// The share of calls.
     pub rate: f64,
-    /// The status that is answered instead.
-    #[serde(default)]
-    pub status: Option<u16>,
-    /// The `Retry-After` of that answer.
-    #[serde(default)]
-    pub retry_after: Option<Span>,
-    /// What happens to the connection or the body instead.
-    #[serde(default)]
-    pub kind: Option<FaultKind>,
-    /// How long a `timeout` is silent before the connection closes, or a `slow` body takes.
-    #[serde(default)]
-    pub lasts: Option<Span>,
+    /// What goes wrong.
+    pub fault: Fault,
+}
+
+/// What goes wrong with one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Another status, perhaps with a `Retry-After`.
+    Status(u16, Option<Duration>),
+    /// The connection or the body; how long it takes.
+    Kind(FaultKind, Duration),
 }
 
 /// What can happen to a connection or a body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FaultKind {
     /// Silence, then the connection closes.
     Timeout,
@@ -229,99 +89,50 @@ pub(super) enum FaultKind {
     GenericType,
 }
 
-/// What answers a request.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RouteDeclaration {
-    /// The path of a GET; or
-    #[serde(default)]
-    pub get: Option<String>,
-    /// of a POST.
-    #[serde(default)]
-    pub post: Option<String>,
-    /// What query and body must hold.
-    #[serde(default)]
-    pub when: MatchDeclaration,
-    /// Entities to look up by id, besides those that the path names.
-    #[serde(default)]
-    pub bind: BTreeMap<String, Value>,
-    /// Values that the answer uses, in the order of their names' first use.
-    #[serde(default, rename = "let")]
-    pub values: BTreeMap<String, Value>,
-    /// The status.
-    #[serde(default = "ok")]
-    pub status: u16,
-    /// The body.
-    pub answer: Value,
-    /// In place of the server's.
-    #[serde(default)]
-    pub latency: Option<Latency>,
-    /// In place of the server's.
-    #[serde(default)]
-    pub faults: Option<Vec<FaultDeclaration>>,
-}
-
-fn ok() -> u16 {
-    200
-}
-
-/// What query and body must hold, by name.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct MatchDeclaration {
-    /// In the query.
-    #[serde(default)]
-    pub query: BTreeMap<String, String>,
-    /// At the top of the JSON body.
-    #[serde(default)]
-    pub body: BTreeMap<String, Value>,
-}
+/// The kinds of faults by the words that a file has for them; the first three are also those of routes.
+pub(super) const FAULT_KINDS: [(&str, FaultKind); 6] = [
+    ("timeout", FaultKind::Timeout),
+    ("reset", FaultKind::Reset),
+    ("truncated", FaultKind::Truncated),
+    ("slow", FaultKind::Slow),
+    ("redirect", FaultKind::Redirect),
+    ("generic_type", FaultKind::GenericType),
+];
 
 /// The files that can be fetched.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct FilesDeclaration {
+#[derive(Clone, Debug)]
+pub(super) struct Files {
     /// Every path that starts like this is a file.
     pub under: String,
     /// From so many to so many bytes.
-    pub size: (Size, Size),
+    pub size: (u64, u64),
     /// How links are signed; without, whoever knows a file's address gets it.
-    #[serde(default)]
-    pub link: Option<LinkDeclaration>,
+    pub link: Option<Link>,
     /// Paths whose files are not like the others.
-    #[serde(default)]
-    pub places: Vec<PlaceDeclaration>,
+    pub places: Vec<Place>,
     /// How long an answer takes.
-    #[serde(default)]
     pub latency: Latency,
     /// What goes wrong.
-    #[serde(default)]
-    pub faults: Vec<FaultDeclaration>,
+    pub faults: Vec<Faulty>,
 }
 
 /// Files that are not like the others: they always answer in the one way that is named. No fault is drawn for them.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PlaceDeclaration {
+#[derive(Clone, Debug)]
+pub(super) struct Place {
     /// Every path that starts like this.
     pub under: String,
     /// With this status.
-    #[serde(default)]
     pub status: Option<u16>,
     /// With a redirect to this address.
-    #[serde(default)]
     pub redirect: Option<String>,
     /// With this content type, whatever the file is.
-    #[serde(default, rename = "type")]
     pub kind: Option<String>,
     /// With from so many to so many bytes.
-    #[serde(default)]
-    pub size: Option<(Size, Size)>,
+    pub size: Option<(u64, u64)>,
 }
 
 /// How a link says when it was signed and for how long.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum LinkForm {
     /// In milliseconds since 1970, and in milliseconds.
     #[default]
@@ -331,9 +142,8 @@ pub(super) enum LinkForm {
 }
 
 /// The query parameters of a signed link, and how long it is good.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct LinkDeclaration {
+#[derive(Clone, Debug)]
+pub(super) struct Link {
     /// The parameter that holds the instant of signing.
     pub signed_at: String,
     /// The parameter that holds the lifetime.
@@ -341,123 +151,161 @@ pub(super) struct LinkDeclaration {
     /// The parameter that holds the signature.
     pub signature: String,
     /// How the first two are written.
-    #[serde(default)]
     pub form: LinkForm,
     /// How long it is good.
-    pub valid: Span,
+    pub valid: Duration,
     /// Links that are old when they are given out, or soon after.
-    #[serde(default)]
-    pub odd: Vec<OddLinkDeclaration>,
+    pub odd: Vec<OddLink>,
 }
 
 /// Some links are not as good as the others.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct OddLinkDeclaration {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OddLink {
     /// The share of links.
     pub rate: f64,
     /// Good for so long, on the scaled clock, in place of the usual time.
-    #[serde(default)]
-    pub valid: Option<Span>,
+    pub valid: Option<Duration>,
     /// Signed so long ago.
-    #[serde(default)]
-    pub age: Span,
+    pub age: Duration,
 }
 
-/// Rows of a table that the events imply.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ExpectDeclaration {
-    /// The table.
-    pub table: String,
-    /// The types of events that imply them; all without.
-    #[serde(default)]
-    pub types: Option<Vec<String>>,
-    /// The key of one row, a list; or
-    #[serde(default)]
-    pub key: Option<Value>,
-    /// a list of keys.
-    #[serde(default)]
-    pub keys: Option<Value>,
+/// A duration in microseconds.
+pub(super) fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// A duration with its unit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub(super) struct Span(pub Duration);
+/// A duration in milliseconds.
+pub(super) fn millis(duration: Duration) -> i64 {
+    micros(duration) / 1_000
+}
 
-impl Span {
-    /// In microseconds.
-    pub(super) fn micros(self) -> i64 {
-        i64::try_from(self.0.as_micros()).unwrap_or(i64::MAX)
-    }
+/// The element of a list as a mapping.
+pub(super) fn element<'a>(node: &'a Node, shape: &'static Shape) -> Reader<'a> {
+    Reader { node: Some(node), shape, at: node.span }
+}
 
-    /// In milliseconds.
-    pub(super) fn millis(self) -> i64 {
-        self.micros() / 1_000
+/// A share; none, where it is not one, which has been told.
+pub(super) fn share(reader: &Reader<'_>, name: &str) -> f64 {
+    Some(number(reader, name)).filter(|share| (0.0..=1.0).contains(share)).unwrap_or(0.0)
+}
+
+/// A number of a key.
+pub(super) fn number(reader: &Reader<'_>, name: &str) -> f64 {
+    reader.opt_text(name).and_then(|text| text.parse().ok()).unwrap_or(0.0)
+}
+
+impl Pool {
+    pub(super) fn read(entity: &Reader<'_>) -> Option<Self> {
+        let pool = entity.opt_object("pool")?;
+        let count = |name| pool.opt_integer(name);
+        Some(Pool { first: count("first").unwrap_or(1).max(1), every: count("every"), window: count("window") })
     }
 }
 
-impl TryFrom<String> for Span {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let units = [("ms", 1_u64), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
-        measure(&text, &units)
-            .map(|millis| Span(Duration::from_millis(millis)))
-            .ok_or_else(|| format!("`{text}` is not a duration; write it like 250ms, 30s, 5m, 24h or 7d"))
+impl Auth {
+    pub(super) fn read(server: &Reader<'_>) -> Option<Self> {
+        let auth = server.opt_object("auth")?;
+        if let Some(token) = auth.opt_text("bearer") {
+            return Some(Auth::Bearer(token.to_owned()));
+        }
+        let basic = auth.object("basic", &BASIC);
+        Some(Auth::Basic(basic.text("username"), basic.text("password")))
     }
 }
 
-/// A number of bytes with its unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub(super) struct Size(pub u64);
-
-impl TryFrom<String> for Size {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        measure(&text, &[("KiB", 1 << 10), ("MiB", 1 << 20), ("B", 1)])
-            .map(Size)
-            .ok_or_else(|| format!("`{text}` is not a size; write it like 500B, 16KiB or 2MiB"))
+impl Latency {
+    pub(super) fn read(of: &Reader<'_>) -> Option<Self> {
+        let latency = of.opt_object("latency")?;
+        Some(Latency { mean: latency.duration("mean"), jitter: latency.duration("jitter") })
     }
 }
 
-/// A whole number with one of `units`.
-fn measure(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    units
-        .iter()
-        .find_map(|(unit, factor)| text.trim().strip_suffix(unit)?.trim().parse::<u64>().ok()?.checked_mul(*factor))
+impl Faulty {
+    /// The faults of a server, a route or the files, each a `shape`.
+    pub(super) fn list(of: &Reader<'_>, shape: &'static Shape) -> Vec<Self> {
+        of.items("faults").iter().map(|item| Faulty::read(&element(item, shape))).collect()
+    }
+
+    fn read(fault: &Reader<'_>) -> Self {
+        let kind = fault.opt_text("kind").and_then(|text| FAULT_KINDS.iter().find(|(word, _)| *word == text));
+        let fault_of = match (fault.opt_integer("status"), kind) {
+            (Some(status), _) => Fault::Status(status, fault.opt_duration("retry_after")),
+            (None, kind) => {
+                let kind = kind.map_or(FaultKind::Reset, |(_, kind)| *kind);
+                Fault::Kind(kind, fault.opt_duration("lasts").unwrap_or(kind.usual()))
+            }
+        };
+        Faulty { rate: number(fault, "rate"), fault: fault_of }
+    }
+}
+
+impl FaultKind {
+    /// How long it takes where nobody says.
+    fn usual(self) -> Duration {
+        match self {
+            FaultKind::Timeout => Duration::from_secs(60),
+            FaultKind::Slow => Duration::from_millis(500),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+/// From so many to so many bytes.
+fn sizes(of: &Reader<'_>) -> Option<(u64, u64)> {
+    let [low, high] = of.items("size") else { return None };
+    Some((value::size(low.text()?)?, value::size(high.text()?)?))
+}
+
+impl Files {
+    pub(super) fn read(simulation: &Reader<'_>, faults: &'static Shape) -> Option<Self> {
+        let files = simulation.opt_object("files")?;
+        Some(Files {
+            under: files.text("under"),
+            size: sizes(&files).unwrap_or_default(),
+            link: files.opt_object("link").map(|link| Link::read(&link)),
+            places: files.items("places").iter().map(|item| Place::read(&element(item, &PLACE))).collect(),
+            latency: Latency::read(&files).unwrap_or_default(),
+            faults: Faulty::list(&files, faults),
+        })
+    }
+}
+
+impl Place {
+    fn read(place: &Reader<'_>) -> Self {
+        Place {
+            under: place.text("under"),
+            status: place.opt_integer("status"),
+            redirect: place.opt_text("redirect").map(str::to_owned),
+            kind: place.opt_text("type").map(str::to_owned),
+            size: sizes(place),
+        }
+    }
+}
+
+impl Link {
+    fn read(link: &Reader<'_>) -> Self {
+        let odd = |item: &Node| {
+            let odd = element(item, &ODD_LINK);
+            OddLink { rate: number(&odd, "rate"), valid: odd.opt_duration("valid"), age: odd.duration("age") }
+        };
+        Link {
+            signed_at: link.text("signed_at"),
+            lifetime: link.text("lifetime"),
+            signature: link.text("signature"),
+            form: if link.opt_text("form") == Some("amz") { LinkForm::Amz } else { LinkForm::Ms },
+            valid: link.duration("valid"),
+            odd: link.items("odd").iter().map(odd).collect(),
+        }
+    }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
     fn credentials_are_of_one_kind() {
-        let header = |text: &str| serde_json::from_str::<AuthDeclaration>(text).map(|auth| auth.header()).ok();
-        let basic = header(r#"{"basic": {"username": "ada", "password": "pass"}}"#);
-        assert_eq!(basic.as_deref(), Some("Basic YWRhOnBhc3M="));
-        assert_eq!(header(r#"{"bearer": "t-1"}"#).as_deref(), Some("Bearer t-1"));
-        for text in ["{}", r#"{"token": "t-1"}"#, r#"{"bearer": "t-1", "basic": {"username": "a", "password": "b"}}"#] {
-            assert_eq!(header(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn durations_and_sizes_have_units() {
-        for (text, millis) in [("250ms", 250), ("30s", 30_000), ("5m", 300_000), ("24h", 86_400_000), ("0s", 0)] {
-            assert_eq!(Span::try_from(text.to_owned()).unwrap().millis(), millis, "{text}");
-        }
-        for (text, bytes) in [("500B", 500), ("16KiB", 16_384), ("2MiB", 2_097_152)] {
-            assert_eq!(Size::try_from(text.to_owned()).unwrap().0, bytes, "{text}");
-        }
-        for text in ["", "5", "s", "-1s", "5 weeks"] {
-            assert!(Span::try_from(text.to_owned()).is_err(), "{text}");
-            assert!(Size::try_from(text.to_owned()).is_err(), "{text}");
-        }
+        assert_eq!(Auth::Basic("ada".into(), "pass".into()).header(), "Basic YWRhOnBhc3M=");
+        assert_eq!(Auth::Bearer("t-1".into()).header(), "Bearer t-1");
     }
 }

@@ -10,6 +10,7 @@ use super::draw::Draw;
 use super::eval::Scope;
 use super::tree::Node;
 use super::world::{One, World};
+use crate::topology::Span;
 
 /// How many emissions are sent at once. Part of the format of the topic: a restart reads it back.
 pub(super) const BATCH: u64 = 100;
@@ -51,6 +52,8 @@ pub(super) struct Type {
 pub(super) struct Expect {
     /// The table.
     pub table: String,
+    /// Where it is named.
+    pub at: Span,
     /// The types that imply them; all when there are none.
     pub types: Vec<String>,
     /// The key, or a list of keys.
@@ -119,8 +122,7 @@ impl Events {
     fn event<'w>(&self, world: &'w World, i: u64) -> (Value, Scope<'w>) {
         let draw = world.draw.with("event").with(i);
         let (kind, one) = self.subject(world, i, draw);
-        let at = world.start + i64::try_from(i).unwrap_or(0) * world.step;
-        let at = at + draw.with("at").between(0, (world.step - 1).max(0));
+        let at = world.instant(i).saturating_add(draw.with("at").between(0, (world.step - 1).max(0)));
         let mut event = Map::new();
         event.insert("index".to_owned(), i.into());
         event.insert("at".to_owned(), at.into());

@@ -117,7 +117,8 @@ impl<'a> Scope<'a> {
             Node::Time { salt, from, add, format, offset } => {
                 let instant = self.eval(from).and_then(|v| v.as_i64());
                 instant.map_or(Value::Null, |at| {
-                    written(at + self.draw.with(*salt).between(add.0, add.1), format.as_deref(), *offset)
+                    let after = self.draw.with(*salt).between(add.0, add.1);
+                    written(at.saturating_add(after), format.as_deref(), *offset)
                 })
             }
             Node::Each(each) => self.each(each),

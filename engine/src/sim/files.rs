@@ -4,7 +4,7 @@
 use chrono::{DateTime, NaiveDateTime};
 use serde_json::Value;
 
-use super::declaration::{FilesDeclaration, LinkDeclaration, LinkForm, PlaceDeclaration, Size};
+use super::declaration::{Files, Link, LinkForm, Place, millis};
 use super::draw::Draw;
 use super::eval::hex;
 
@@ -26,14 +26,14 @@ pub(super) struct Address {
     pub moved: bool,
 }
 
-impl FilesDeclaration {
+impl Files {
     /// Takes an address apart.
     pub(super) fn address(&self, path: &str, query: &str) -> Address {
         let mut address =
             Address { file: String::new(), signed_at: None, lifetime: None, signature: None, moved: false };
         let mut rest = url::form_urlencoded::Serializer::new(String::new());
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            let means = |parameter: fn(&LinkDeclaration) -> &str| self.link.as_ref().map(parameter) == Some(&*name);
+            let means = |parameter: fn(&Link) -> &str| self.link.as_ref().map(parameter) == Some(&*name);
             if means(|link| &link.signed_at) {
                 address.signed_at = self.form().instant(&value);
             } else if means(|link| &link.lifetime) {
@@ -56,12 +56,12 @@ impl FilesDeclaration {
     pub(super) fn link(&self, draw: Draw, path: &str, now: i64, nth: u64, scaled: impl Fn(i64) -> i64) -> String {
         let file = self.file(path);
         let Some(link) = &self.link else { return file };
-        let (mut valid, mut age) = (link.valid.millis(), 0);
+        let (mut valid, mut age) = (millis(link.valid), 0);
         let mut at = draw.with("odd link").with(file.as_str()).with(nth).unit();
         for odd in &link.odd {
             if at < odd.rate {
-                valid = odd.valid.map_or(valid, |v| scaled(v.millis()));
-                age = odd.age.millis();
+                valid = odd.valid.map_or(valid, |v| scaled(millis(v)));
+                age = millis(odd.age);
                 break;
             }
             at -= odd.rate;
@@ -71,7 +71,7 @@ impl FilesDeclaration {
 
     /// Signs a path at `at` milliseconds, good for so many: a function of its arguments alone, so that events can hold it.
     pub(super) fn dated_link(&self, draw: Draw, path: &str, at: i64, valid: Option<i64>) -> String {
-        let usual = self.link.as_ref().map_or(0, |link| link.valid.millis());
+        let usual = self.link.as_ref().map_or(0, |link| millis(link.valid));
         self.signed(draw, &self.file(path), at, valid.unwrap_or(usual))
     }
 
@@ -98,7 +98,7 @@ impl FilesDeclaration {
     }
 
     /// The place that a path belongs to, if it is not like the others.
-    pub(super) fn place(&self, path: &str) -> Option<&PlaceDeclaration> {
+    pub(super) fn place(&self, path: &str) -> Option<&Place> {
         self.places.iter().find(|place| path.starts_with(&place.under))
     }
 
@@ -128,7 +128,7 @@ impl FilesDeclaration {
         let (kind, head, tail) = shape(&extension);
         let draw = draw.with("file").with(file);
         let place = self.place(file);
-        let (Size(low), Size(high)) = place.and_then(|place| place.size).unwrap_or(self.size);
+        let (low, high) = place.and_then(|place| place.size).unwrap_or(self.size);
         let size = low + draw.with("size").below(high - low + 1);
         let size = usize::try_from(size).unwrap_or(usize::MAX).max(head.len() + tail.len());
         let mut bytes = Vec::with_capacity(size + 8);
@@ -145,34 +145,6 @@ impl FilesDeclaration {
         }
         bytes.extend_from_slice(tail);
         (bytes, place.and_then(|place| place.kind.as_deref()).unwrap_or(kind))
-    }
-
-    /// What is wrong with the declaration.
-    pub(super) fn check(&self) -> Vec<String> {
-        let mut errors = Vec::new();
-        if !self.under.starts_with('/') || !self.under.ends_with('/') || self.under == "/" {
-            errors.push("files.under: a path like /files/".to_owned());
-        }
-        for (place, size) in
-            [("files", Some(self.size))].into_iter().chain(self.places.iter().map(|p| (p.under.as_str(), p.size)))
-        {
-            if size.is_some_and(|(Size(low), Size(high))| low > high) {
-                errors.push(format!("{place}: size: the smaller one comes first"));
-            }
-        }
-        for (i, place) in self.places.iter().enumerate() {
-            let ways = [place.status.is_some(), place.redirect.is_some(), place.kind.is_some(), place.size.is_some()];
-            if ways.into_iter().filter(|given| *given).count() != 1 {
-                errors.push(format!("files.places[{i}]: give one of status, redirect, type and size"));
-            }
-            if !place.under.starts_with(&self.under) {
-                errors.push(format!("files.places[{i}].under: a path below {}", self.under));
-            }
-            if place.status.is_some_and(|s| !(100..=999).contains(&s)) {
-                errors.push(format!("files.places[{i}]: the status has three digits"));
-            }
-        }
-        errors
     }
 }
 
@@ -244,24 +216,24 @@ pub(super) fn refusal(reason: &str) -> Value {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::declaration::{OddLinkDeclaration, Size, Span};
+    use super::super::declaration::OddLink;
     use super::*;
     use std::time::Duration;
 
-    fn files(odd: Vec<OddLinkDeclaration>) -> FilesDeclaration {
-        let valid = Span(Duration::from_secs(60));
+    fn files(odd: Vec<OddLink>) -> Files {
+        let valid = Duration::from_secs(60);
         let [signed_at, lifetime, signature] = ["at", "ttl", "sig"].map(str::to_owned);
-        FilesDeclaration {
+        Files {
             under: "/f/".to_owned(),
-            size: (Size(1_000), Size(3_000)),
-            link: Some(LinkDeclaration { signed_at, lifetime, signature, form: LinkForm::Ms, valid, odd }),
+            size: (1_000, 3_000),
+            link: Some(Link { signed_at, lifetime, signature, form: LinkForm::Ms, valid, odd }),
             places: Vec::new(),
             latency: Default::default(),
             faults: Vec::new(),
         }
     }
 
-    fn check(files: &FilesDeclaration, link: &str, now: i64) -> Result<(), &'static str> {
+    fn check(files: &Files, link: &str, now: i64) -> Result<(), &'static str> {
         let (path, query) = link.split_once('?').unwrap();
         files.allows(Draw::of(1), &files.address(path, query), now)
     }
@@ -282,7 +254,7 @@ mod tests {
 
     #[test]
     fn without_signatures_an_address_is_all_that_is_asked_for() {
-        let files = FilesDeclaration { link: None, ..files(Vec::new()) };
+        let files = Files { link: None, ..files(Vec::new()) };
         let link = files.link(Draw::of(1), "/f/1/a b.jpg", 0, 0, |v| v);
         assert_eq!(link, "/f/1/a%20b.jpg");
         assert_eq!(files.address("/f/1/a%20b.jpg", "at=1&moved=1").file, "/f/1/a%20b.jpg?at=1");
@@ -308,35 +280,22 @@ mod tests {
     #[test]
     fn a_place_has_its_own_way() {
         let mut files = files(Vec::new());
-        let place = |under: &str| PlaceDeclaration {
-            under: under.to_owned(),
-            status: None,
-            redirect: None,
-            kind: None,
-            size: None,
-        };
+        let place =
+            |under: &str| Place { under: under.to_owned(), status: None, redirect: None, kind: None, size: None };
         files.places = vec![
-            PlaceDeclaration { size: Some((Size(9_000), Size(9_001))), ..place("/f/large/") },
-            PlaceDeclaration { kind: Some("text/html".to_owned()), ..place("/f/page/") },
-            PlaceDeclaration { status: Some(404), ..place("/f/gone/") },
+            Place { size: Some((9_000, 9_001)), ..place("/f/large/") },
+            Place { kind: Some("text/html".to_owned()), ..place("/f/page/") },
+            Place { status: Some(404), ..place("/f/gone/") },
         ];
-        assert_eq!(files.check(), Vec::<String>::new());
         assert!(files.content(Draw::of(1), "/f/large/a.pdf").0.len() >= 9_000);
         assert_eq!(files.content(Draw::of(1), "/f/page/a.pdf").1, "text/html");
         assert_eq!(files.place("/f/gone/a.pdf").unwrap().status, Some(404));
         assert!(files.place("/f/else/a.pdf").is_none());
-        files.places = vec![
-            place("/f/none/"),
-            PlaceDeclaration { status: Some(4), ..place("/f/x/") },
-            PlaceDeclaration { status: Some(404), ..place("/g/") },
-            PlaceDeclaration { size: Some((Size(2), Size(1))), ..place("/f/y/") },
-        ];
-        assert_eq!(files.check().len(), 4, "{:?}", files.check());
     }
 
     #[test]
     fn odd_links_are_old_or_short_and_the_next_one_may_be_good() {
-        let old = OddLinkDeclaration { rate: 0.5, valid: None, age: Span(Duration::from_secs(61)) };
+        let old = OddLink { rate: 0.5, valid: None, age: Duration::from_secs(61) };
         let files = files(vec![old]);
         let expired = |nth| check(&files, &files.link(Draw::of(1), "/f/1", 0, nth, |v| v), 0).is_err();
         let count = (0..1_000).filter(|nth| expired(*nth)).count();

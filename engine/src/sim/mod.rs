@@ -39,6 +39,9 @@
 //! ```
 
 mod account;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod broken;
 mod compile;
 mod connection;
 mod declaration;
@@ -48,12 +51,22 @@ mod emitter;
 mod eval;
 mod fault;
 mod files;
+mod generators;
+mod grow;
+pub mod language;
+pub mod manual;
+mod outside;
 pub(crate) mod route;
+mod routes;
 mod server;
+mod sight;
+mod spelling;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
 mod tree;
+#[cfg(test)]
+pub mod trial;
 mod world;
 
 use std::collections::BTreeMap;
@@ -75,23 +88,36 @@ use connection::{Cut, Cuttable};
 use emitter::{Emitter, Progress};
 use server::Server;
 
+use crate::topology::{self, Diagnostics, Source, Span};
+
 /// A simulation as it is declared, checked.
 #[derive(Debug)]
 pub struct Simulation {
+    source: Source,
     name: String,
-    provides: BTreeMap<String, String>,
-    topic: String,
-    auth: Option<declaration::AuthDeclaration>,
+    /// Variables with their values, and where each stands.
+    provides: Vec<(String, String, Span)>,
+    /// The topic, and where it stands.
+    topic: (String, Span),
+    auth: Option<declaration::Auth>,
     world: world::World,
     events: emission::Events,
     expect: Vec<emission::Expect>,
     routes: Vec<route::Route>,
 }
 
-/// Reads and checks the simulation in a file. Each error says the file, the place and what is wrong there.
-pub fn load(path: &Path) -> Result<Simulation, Vec<String>> {
-    let text = std::fs::read_to_string(path).map_err(|error| vec![format!("{}: {error}", path.display())])?;
-    compile::compile(&path.display().to_string(), &text)
+/// Reads and checks the simulation in a file.
+pub fn load(path: &Path) -> Result<Simulation, Diagnostics> {
+    parse(topology::read(path)?)
+}
+
+/// Checks and compiles the simulation in a text.
+pub fn parse(source: Source) -> Result<Simulation, Diagnostics> {
+    let mut problems = Vec::new();
+    match compile::compile(&source, &mut problems) {
+        Some(simulation) if problems.is_empty() => Ok(simulation),
+        _ => Err(Diagnostics::new(problems, vec![source])),
+    }
 }
 
 impl Simulation {
@@ -100,15 +126,48 @@ impl Simulation {
         &self.name
     }
 
+    /// Its file.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
     /// The topic that events are put on.
     pub fn topic(&self) -> &str {
-        &self.topic
+        &self.topic.0
+    }
+
+    /// Where its file names the topic.
+    pub fn topic_at(&self) -> Span {
+        self.topic.1
+    }
+
+    /// How many routes it has.
+    pub fn routes(&self) -> usize {
+        self.routes.len()
+    }
+
+    /// The tables that it expects rows in, and where its file names each.
+    pub fn tables(&self) -> impl Iterator<Item = (&str, Span)> {
+        self.expect.iter().map(|rows| (rows.table.as_str(), rows.at))
+    }
+
+    /// The variables that it provides, and where each stands in its file.
+    pub fn provides(&self) -> impl Iterator<Item = (&str, Span)> {
+        self.provides.iter().map(|(name, _, at)| (name.as_str(), *at))
+    }
+
+    /// The variables that a topology needs to talk to it when it listens there. They win over what the environment says, so that
+    /// a simulated run never reaches a real service.
+    pub fn environment(&self, address: SocketAddr) -> BTreeMap<String, String> {
+        let (url, at, port) = (format!("http://{address}"), address.to_string(), address.port().to_string());
+        let fill = |text: &String| text.replace("{url}", &url).replace("{address}", &at).replace("{port}", &port);
+        self.provides.iter().map(|(name, text, _)| (name.clone(), fill(text))).collect()
     }
 
     /// The same world where nothing goes wrong and every answer of a route takes `latency`: for measurements.
     #[must_use]
     pub fn calm(mut self, latency: Duration) -> Self {
-        let latency = declaration::Latency { mean: declaration::Span(latency), ..Default::default() };
+        let latency = declaration::Latency { mean: latency, ..Default::default() };
         for route in &mut self.routes {
             route.faults.clear();
             route.latency = latency;
@@ -181,12 +240,9 @@ impl Bound {
         self.address
     }
 
-    /// The variables that a topology needs to talk to it. They win over what the environment says, so that a simulated run
-    /// never reaches a real service.
+    /// The variables that a topology needs to talk to it.
     pub fn environment(&self) -> BTreeMap<String, String> {
-        let (url, address, port) = (self.url(), self.address.to_string(), self.address.port().to_string());
-        let fill = |text: &String| text.replace("{url}", &url).replace("{address}", &address).replace("{port}", &port);
-        self.simulation.provides.iter().map(|(name, text)| (name.clone(), fill(text))).collect()
+        self.simulation.environment(self.address)
     }
 
     /// The simulation itself.
@@ -215,7 +271,7 @@ impl Bound {
             .await
             .map_err(|e| Error::permanent(format!("opening the account: {e}")))??;
         let progress = Arc::new(Progress::default());
-        let topic: Arc<str> = simulation.topic.as_str().into();
+        let topic: Arc<str> = simulation.topic().into();
         let mut emitting = None;
         let mut known = ALONE;
         if let Some(Emit { producer, log }) = emit {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::declaration::{FaultDeclaration, Latency};
+use super::declaration::{Faulty, Latency};
 use super::eval::{Asked, Scope};
 use super::tree::Node;
 use super::world::World;
@@ -83,7 +83,7 @@ pub(super) struct Route {
     /// How long it takes.
     pub latency: Latency,
     /// What goes wrong.
-    pub faults: Vec<FaultDeclaration>,
+    pub faults: Vec<Faulty>,
 }
 
 /// What was asked.

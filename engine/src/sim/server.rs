@@ -17,9 +17,8 @@ use sha2::{Digest as _, Sha256};
 use super::Simulation;
 use super::account::{Account, Book};
 use super::connection::Cut;
-use super::declaration::{FaultKind, FilesDeclaration};
+use super::declaration::{Fault, FaultKind, Faulty, Files};
 use super::eval::{Asked, Counts};
-use super::fault::Fault;
 use super::files::refusal;
 use super::route;
 
@@ -86,7 +85,7 @@ pub(super) async fn answer(
 
 impl Server {
     /// Whether this attempt fails, and how.
-    fn fault(&self, faults: &[super::declaration::FaultDeclaration], what: &str) -> Option<Fault> {
+    fn fault(&self, faults: &[Faulty], what: &str) -> Option<Fault> {
         let nth = self.counts.next(what);
         Fault::draw(faults, self.simulation.world.draw.with("fault").with(what).with(nth))
     }
@@ -148,7 +147,7 @@ impl Server {
         }
     }
 
-    async fn file(&self, files: &FilesDeclaration, path: &str, query: &str, cut: &Cut) -> connectors::Result<Response> {
+    async fn file(&self, files: &Files, path: &str, query: &str, cut: &Cut) -> connectors::Result<Response> {
         self.files.fetch_add(1, Ordering::Relaxed);
         let draw = self.simulation.world.draw;
         let address = files.address(path, query);
@@ -188,7 +187,7 @@ impl Server {
                 FaultKind::Slow => self.slow(kind, bytes, lasts),
                 FaultKind::Redirect => {
                     let mut moved = reply(302, "text/plain", Body::empty(), None);
-                    let to = format!("{}{}", self.url, FilesDeclaration::moved(path, query));
+                    let to = format!("{}{}", self.url, Files::moved(path, query));
                     moved.headers_mut().extend(to.parse().ok().map(|to| (header::LOCATION, to)));
                     moved
                 }

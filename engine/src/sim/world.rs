@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::declaration::{FilesDeclaration, PoolDeclaration};
+use super::declaration::{Files, Pool};
 use super::draw::Draw;
 use super::tree::Node;
 
@@ -28,7 +28,7 @@ pub(super) struct Entity {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Shape {
     /// A pool that grows with the events.
-    Pool(PoolDeclaration),
+    Pool(Pool),
     /// Children of the kind with this index, from `low` to `high` of each.
     Of {
         /// The parent's kind.
@@ -55,7 +55,7 @@ pub(super) struct World {
     /// The simulated time between two events, in microseconds.
     pub step: i64,
     /// The files that links lead to.
-    pub files: Option<FilesDeclaration>,
+    pub files: Option<Files>,
     /// Where links start: `http://127.0.0.1:8000`. It is known when the server has its address.
     pub url: String,
 }
@@ -129,12 +129,15 @@ impl World {
             return self.born(parent);
         }
         let events = match self.entity(one.0).map(|e| e.shape) {
-            Some(Shape::Pool(PoolDeclaration { first, every: Some(every), .. })) if one.1 >= first => {
-                (one.1 - first + 1) * every
-            }
+            Some(Shape::Pool(Pool { first, every: Some(every), .. })) if one.1 >= first => (one.1 - first + 1) * every,
             _ => 0,
         };
-        self.start + i64::try_from(events).unwrap_or(0) * self.step
+        self.instant(events)
+    }
+
+    /// The simulated instant of event `event`, in microseconds.
+    pub(super) fn instant(&self, event: u64) -> i64 {
+        self.start.saturating_add(i64::try_from(event).unwrap_or(i64::MAX).saturating_mul(self.step))
     }
 
     /// An entity of `kind` for event `event`: the newest, or one of the window. A child of such a parent otherwise.
@@ -161,7 +164,7 @@ mod tests {
     use super::*;
 
     fn world() -> World {
-        let pool = PoolDeclaration { first: 3, every: Some(10), window: Some(2) };
+        let pool = Pool { first: 3, every: Some(10), window: Some(2) };
         let kinds = [("order", 1_000, Shape::Pool(pool)), ("item", 50_000, Shape::Of { parent: 0, low: 1, high: 4 })];
         let entities = kinds
             .map(|(name, id, shape)| Entity { name: name.to_owned(), id, shape, attributes: BTreeMap::new() })

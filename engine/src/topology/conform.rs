@@ -81,9 +81,22 @@ impl Form<'_> {
                     self.value(item, inner, at);
                 });
             }
+            Kind::Tuple(kinds) => match &mut node.value {
+                Value::List(items) if items.len() == kinds.len() => {
+                    items.iter_mut().zip(*kinds).for_each(|(item, kind)| {
+                        let at = item.span;
+                        self.value(item, kind, at);
+                    })
+                }
+                _ => self.wrong(node, kind, at),
+            },
             Kind::Map(names, inner) => self.map(node, *names, inner, kind, at),
             Kind::Object(shape) => self.object(node, shape, at),
             Kind::Any => node.once(),
+            Kind::Tree(generators) => {
+                node.once();
+                self.tree(node, generators);
+            }
             Kind::ListOr(inner, shape) => match &mut node.value {
                 Value::List(items) => items.iter_mut().for_each(|item| self.value(item, inner, at)),
                 _ => self.object(node, shape, at),
@@ -95,6 +108,21 @@ impl Form<'_> {
             },
             Kind::Column | Kind::Field => self.typed(node, kind, at),
             _ => self.leaf(node, kind, at),
+        }
+    }
+
+    /// Checks the generators in a tree.
+    fn tree(&mut self, node: &mut Node, generators: &'static [&'static Shape]) {
+        let generator = match &mut node.value {
+            Value::List(items) => return items.iter_mut().for_each(|item| self.tree(item, generators)),
+            Value::Map(entries) => repair::generator(entries, node.span, generators, self.source, self.problems),
+            _ => return,
+        };
+        match (generator, &mut node.value) {
+            (Ok(Some((shape, at))), _) => self.object(node, shape, at),
+            (Ok(None), Value::Map(entries)) => entries.iter_mut().for_each(|e| self.tree(&mut e.value, generators)),
+            // That is told, and nobody knows what its keys are.
+            _ => node.value = Value::Unset,
         }
     }
 
@@ -361,6 +389,9 @@ impl Form<'_> {
             Kind::Bool => matches!(&*text, "true" | "false"),
             Kind::Integer(least) => text.parse().is_ok_and(|n: u64| n >= *least && i32::try_from(n).is_ok()),
             Kind::Number => text.parse().is_ok_and(|n: f64| n.is_finite() && n > 0.0),
+            Kind::Within(least, most) => text.parse().is_ok_and(|n: i64| (*least..=*most).contains(&n)),
+            Kind::Between(least, most) => text.parse().is_ok_and(|n: f64| (*least..=*most).contains(&n)),
+            Kind::Instant => value::instant(&text).is_some(),
             Kind::Duration(least) => value::duration(&text).is_some_and(|d| d.as_millis() >= u128::from(*least)),
             Kind::Size(least) => value::size(&text).is_some_and(|bytes| bytes >= *least),
             // The words of other programs' settings come in capitals from the environment.
@@ -435,7 +466,7 @@ fn token(text: &str) -> usize {
 }
 
 fn may_be_scalar(kind: &Kind) -> bool {
-    !matches!(kind, Kind::Map(..) | Kind::Object(_) | Kind::List(_))
+    !matches!(kind, Kind::Map(..) | Kind::Object(_) | Kind::List(_) | Kind::Tuple(_))
 }
 
 /// The names of shapes as things: `a connection` are connections.

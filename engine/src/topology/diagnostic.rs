@@ -77,6 +77,10 @@ codes! {
     SPOOL = "E0415", "A connection that is a spool and cannot be one.";
     COMPARISON = "E0416", "A comparison that gives the same whatever the data are.";
     SIMULATION = "E0501", "A simulation that cannot be run as it is written.";
+    GENERATOR = "E0502", "A generator that simulations do not have, or one that cannot stand there.";
+    UNKNOWN_ENTITY = "E0503", "An entity that the simulation does not declare, or that is not of the kind that is needed.";
+    UNKNOWN_TYPE = "E0504", "A type of event that the simulation does not declare.";
+    PROVIDES = "E0505", "A variable that the topology does not read, or a value with which it does not start.";
     TEST = "E0601", "A test that cannot be run as it is written.";
     UNUSED = "W0501", "Something declared that nothing uses.";
     FILES_AND_TABLES = "W0502", "A flow that moves files and feeds tables.";

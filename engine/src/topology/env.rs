@@ -3,7 +3,7 @@
 //! `${NAME}` and `${NAME:-default}` stand in values, never in keys. The YAML is parsed first, so a value cannot break out of its
 //! place. A default may hold further `${...}`. An empty value counts as unset. `$${` is a literal `${`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::diagnostic::{Diagnostic, code, nearest};
 use super::node::{Node, Origin, Scalar, Value};
@@ -91,6 +91,31 @@ fn unquote(value: &str) -> Option<String> {
     let end = inner.find(quote)?;
     let after = inner.get(end + 1..)?.trim_start();
     (after.is_empty() || after.starts_with('#')).then(|| inner.get(..end).map(str::to_owned))?
+}
+
+/// The variables that the texts of a tree name, those in defaults too.
+pub fn variables(node: &Node) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    name_variables(node, &mut found);
+    found
+}
+
+fn name_variables(node: &Node, found: &mut BTreeSet<String>) {
+    match &node.value {
+        Value::Null | Value::Unset => {}
+        Value::List(items) => items.iter().for_each(|item| name_variables(item, found)),
+        Value::Map(entries) => entries.iter().for_each(|entry| name_variables(&entry.value, found)),
+        Value::Scalar(scalar) => {
+            for (at, _) in scalar.text.match_indices("${") {
+                let (before, rest) = scalar.text.split_at(at);
+                let name: String =
+                    rest.chars().skip(2).take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+                if is_name(&name) && !before.ends_with('$') {
+                    found.insert(name);
+                }
+            }
+        }
+    }
 }
 
 /// Puts values into all texts of a tree.
@@ -281,6 +306,13 @@ mod tests {
             let expanded = expand(text, &environment, 0, &mut failures).text;
             assert_eq!(failures.is_empty().then_some(expanded.as_str()), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn all_variables_are_named() {
+        let source = Source::new("a", "a: [\"${A:-${B}}-${C}\", {b: \"$${D} ${E-x}\"}]\n${F}: $G\n");
+        let tree = super::super::node::parse(&source, &mut Vec::new()).expect("YAML");
+        assert_eq!(variables(&tree).into_iter().collect::<String>(), "ABCE");
     }
 
     #[test]

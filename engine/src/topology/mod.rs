@@ -18,6 +18,7 @@
 // A problem is a large value, and ends the loading: it is returned once for a file, so its size costs nothing.
 #![allow(clippy::result_large_err)]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::plan::{self, Plan};
@@ -96,6 +97,8 @@ pub struct Head {
     pub is_suite: bool,
     /// Whether it is a simulation.
     pub is_simulation: bool,
+    /// The variables of the environment that it names.
+    pub variables: BTreeSet<String>,
 }
 
 /// The head of a topology, found without checking the rest: what a simulation provides is known before its topology is
@@ -109,11 +112,19 @@ pub fn head_of(path: &Path) -> Result<Head, Diagnostics> {
     Ok(Head {
         is_topology: tree.entries().iter().any(|e| matches!(e.key.as_str(), "topology" | "flows")),
         is_suite: tree.get("test").is_some() && tree.get("cases").is_some(),
-        is_simulation: tree.get("topology").is_none() && tree.get("flows").is_none() && tree.get("events").is_some(),
+        is_simulation: tree.get("topology").is_none()
+            && tree.get("flows").is_none()
+            && ["events", "entities", "routes", "provides"].iter().any(|key| tree.get(key).is_some()),
+        variables: env::variables(&tree),
         simulation_at: tree.get("simulation").map(|node| node.span),
         name: text("topology").unwrap_or_default().chars().map(plain).collect(),
         simulation: text("simulation").map(|file| path.parent().unwrap_or(Path::new("")).join(file)),
     })
+}
+
+/// The variables of the environment that the topology in a text names; none if it is no YAML.
+pub fn variables(source: &Source) -> BTreeSet<String> {
+    node::parse(source, &mut Vec::new()).map(|tree| env::variables(&tree)).unwrap_or_default()
 }
 
 /// Reads another file that is declared by tables, such as a file of tests: its tree in the form of `shape`, or nothing if it is

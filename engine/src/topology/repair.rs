@@ -100,13 +100,15 @@ pub fn meant(given: &str, shape: &Shape) -> Option<&'static str> {
 /// Whether a value could be of a kind, by its form alone.
 pub fn may_be(node: &Node, kind: &Kind) -> bool {
     match (&node.value, kind) {
-        (Value::Null | Value::Unset, _) | (_, Kind::Any) => true,
+        (Value::Null | Value::Unset, _) | (_, Kind::Any | Kind::Tree(_)) => true,
         (Value::Map(_), _) => {
             use Kind::{ChoiceOr, Column, Field, ListOr, Map, Object};
             matches!(kind, Map(..) | Object(_) | ListOr(..) | ChoiceOr(..) | Column | Field)
         }
-        (Value::List(_), _) => matches!(kind, Kind::List(_) | Kind::ListOr(..)),
-        (Value::Scalar(_), _) => !matches!(kind, Kind::Map(..) | Kind::Object(_) | Kind::List(_) | Kind::ListOr(..)),
+        (Value::List(_), _) => matches!(kind, Kind::List(_) | Kind::ListOr(..) | Kind::Tuple(_)),
+        (Value::Scalar(_), _) => {
+            !matches!(kind, Kind::Map(..) | Kind::Object(_) | Kind::List(_) | Kind::ListOr(..) | Kind::Tuple(_))
+        }
     }
 }
 
@@ -130,6 +132,41 @@ pub fn spelling(entries: &mut [Entry], shape: &Shape, source: &Source, problems:
         // One that stands there already is left alone: the slip is marked, so that nobody reports it again.
         entry.key = if there { String::new() } else { name.to_owned() };
     }
+}
+
+/// The generator that a mapping is, with the place of its name: the one of `generators` whose first key it has. One that is
+/// misspelt is read as what it was meant to be; none that is near is an error, and so is `{a.b}` that was to be a text.
+pub fn generator(
+    entries: &mut [Entry],
+    span: Span,
+    generators: &[&'static Shape],
+    source: &Source,
+    problems: &mut Vec<Diagnostic>,
+) -> Result<Option<(&'static Shape, Span)>, ()> {
+    let name = |shape: &Shape| shape.keys.first().map_or("", |key| key.name);
+    let called = |given: &str| generators.iter().copied().find(|shape| name(shape) == given);
+    if let Some(found) = entries.iter().find_map(|entry| Some((called(&entry.key)?, entry.at))) {
+        return Ok(Some(found));
+    }
+    let raw = source.text.get(span.start..span.end).unwrap_or_default();
+    if let [entry] = &*entries
+        && entry.value.is_null()
+        && raw.strip_prefix('{').and_then(|raw| raw.strip_suffix('}')) == Some(&*entry.key)
+    {
+        let problem = Diagnostic::new(code::WRONG_KIND, source, span, "a text that begins with a brace needs quotes");
+        problems.push(problem.write(format!("\"{raw}\"")));
+        return Err(());
+    }
+    let Some(entry) = entries.iter_mut().find(|entry| entry.key.starts_with('$')) else { return Ok(None) };
+    let names = || generators.iter().map(|shape| name(shape));
+    let problem = Diagnostic::new(code::GENERATOR, source, entry.at, format!("there is no generator `{}`", entry.key));
+    problems.push(match problem.nearest(&entry.key, names()) {
+        problem if problem.help.is_some() => problem,
+        problem => problem.expected(format!("one of `{}`", names().collect::<Vec<_>>().join("`, `"))),
+    });
+    let near = nearest(&entry.key, names()).ok_or(())?;
+    near.clone_into(&mut entry.key);
+    Ok(called(near).map(|shape| (shape, entry.at)))
 }
 
 /// The problem of a key that `shape` does not have.

@@ -13,11 +13,34 @@ use super::value::TYPES;
 
 /// The schema of topologies (draft 2020-12). A `${...}` may stand for any value, so whatever is more than text allows text with one.
 pub fn schema() -> Value {
-    schema_of(&TOPOLOGY, "Topology")
+    of(&TOPOLOGY, "Topology")
 }
 
-/// The schema of a file that is a `shape`.
+/// The schema of another file that is a `shape`, into which nothing of the environment is put.
 pub fn schema_of(shape: &'static Shape, title: &str) -> Value {
+    let mut schema = of(shape, title);
+    forget_variables(&mut schema);
+    schema
+}
+
+/// Takes out what allows a `${...}` in place of a value.
+fn forget_variables(schema: &mut Value) {
+    match schema {
+        Value::Array(items) => {
+            items.retain(|item| *item != variable());
+            items.iter_mut().for_each(forget_variables);
+        }
+        Value::Object(members) => {
+            if let Some(Value::String(pattern)) = members.get_mut("pattern") {
+                *pattern = pattern.trim_end_matches(OR_VARIABLE).to_owned();
+            }
+            members.values_mut().for_each(forget_variables);
+        }
+        _ => {}
+    }
+}
+
+fn of(shape: &'static Shape, title: &str) -> Value {
     let mut definitions = BTreeMap::new();
     define(shape, &mut definitions);
     let root = reference(shape);
@@ -91,7 +114,9 @@ fn property(key: &Key, definitions: &mut BTreeMap<String, Value>) -> Value {
 fn plain(kind: &Kind, text: &str) -> Value {
     let word = |text: &str| json!(text.trim().trim_matches('"'));
     match kind {
-        Kind::Bool | Kind::Integer(_) | Kind::Number => serde_json::from_str(text).unwrap_or_else(|_| word(text)),
+        Kind::Bool | Kind::Integer(_) | Kind::Number | Kind::Within(..) | Kind::Between(..) => {
+            serde_json::from_str(text).unwrap_or_else(|_| word(text))
+        }
         Kind::List(inner) => {
             let inside = text.trim().trim_start_matches('[').trim_end_matches(']');
             inside.split(',').filter(|item| !item.trim().is_empty()).map(|item| plain(inner, item.trim())).collect()
@@ -100,13 +125,20 @@ fn plain(kind: &Kind, text: &str) -> Value {
     }
 }
 
+/// Text that holds a variable of the environment.
+fn variable() -> Value {
+    json!({"type": "string", "pattern": "\\$\\{"})
+}
+
+/// What of a pattern allows a variable of the environment.
+const OR_VARIABLE: &str = "|\\$\\{";
+
 /// Text that holds a variable of the environment, or what `own` says of a text.
 fn variable_or(own: &str) -> Value {
-    json!({"type": "string", "pattern": format!("{own}|\\$\\{{")})
+    json!({"type": "string", "pattern": format!("{own}{OR_VARIABLE}")})
 }
 
 fn kind(of: &Kind, definitions: &mut BTreeMap<String, Value>) -> Value {
-    let variable = || json!({"type": "string", "pattern": "\\$\\{"});
     let bound = |unit: &str| json!({"anyOf": [{"type": "integer", "minimum": 0}, variable_or(&format!("^[0-9]+ *({unit})?$"))]});
     match of {
         Kind::Text | Kind::Secret | Kind::Name | Kind::DelayName | Kind::Reference => {
@@ -116,6 +148,18 @@ fn kind(of: &Kind, definitions: &mut BTreeMap<String, Value>) -> Value {
         Kind::Bool => json!({"anyOf": [{"type": "boolean"}, variable_or("^(true|false)$")]}),
         Kind::Integer(least) => json!({"anyOf": [{"type": "integer", "minimum": least}, variable_or("^[0-9]+$")]}),
         Kind::Number => json!({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, variable_or("^[0-9.eE+-]+$")]}),
+        Kind::Within(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
+        Kind::Between(least, most) => {
+            let bounds = [("minimum", *least), ("maximum", *most)];
+            let mut number = json!({"type": "number"});
+            for (name, bound) in bounds.into_iter().filter(|(_, bound)| bound.abs() < f64::MAX) {
+                number[name] = json!(bound);
+            }
+            number
+        }
+        Kind::Instant => {
+            json!({"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:.]+([Zz]|[+-][0-9]{2}:[0-9]{2})$"})
+        }
         Kind::Duration(_) => bound("ms|s|m|h|d"),
         Kind::Size(_) => bound("B|KiB|MiB|GiB|TiB"),
         // YAML reads a bare number or `true` as no text; as an expression it is the name of a field.
@@ -124,6 +168,10 @@ fn kind(of: &Kind, definitions: &mut BTreeMap<String, Value>) -> Value {
         Kind::Column => typed("What the column means.", false),
         Kind::Field => typed("The expression it is computed from.", true),
         Kind::List(inner) => json!({"anyOf": [{"type": "array", "items": kind(inner, definitions)}, variable()]}),
+        Kind::Tuple(kinds) => {
+            let items: Vec<Value> = kinds.iter().map(|of| kind(of, definitions)).collect();
+            json!({"type": "array", "prefixItems": items, "minItems": kinds.len(), "maxItems": kinds.len()})
+        }
         Kind::Map(names, inner) => {
             let pattern = match names {
                 Names::Any => ".",
@@ -143,6 +191,7 @@ fn kind(of: &Kind, definitions: &mut BTreeMap<String, Value>) -> Value {
             json!({"anyOf": [reference(shape), variable()]})
         }
         Kind::Any => json!({}),
+        Kind::Tree(generators) => tree(generators, definitions),
         Kind::ListOr(inner, shape) => {
             define(shape, definitions);
             json!({"anyOf": [{"type": "array", "items": kind(inner, definitions)}, reference(shape)]})
@@ -152,6 +201,26 @@ fn kind(of: &Kind, definitions: &mut BTreeMap<String, Value>) -> Value {
             json!({"anyOf": [{"enum": choice(words)}, reference(shape)]})
         }
     }
+}
+
+/// Any value, in which the mappings with a `$` are generators.
+fn tree(generators: &[&'static Shape], definitions: &mut BTreeMap<String, Value>) -> Value {
+    let itself = json!({"$ref": "#/$defs/tree"});
+    if !definitions.contains_key("tree") {
+        // Claimed before the generators are visited: they hold trees.
+        definitions.insert("tree".into(), Value::Null);
+        let mut forms = vec![
+            json!({"type": ["string", "number", "boolean", "null"]}),
+            json!({"type": "array", "items": itself}),
+            json!({"type": "object", "patternProperties": {"^[^$]|^$": itself}, "additionalProperties": false}),
+        ];
+        for generator in generators {
+            define(generator, definitions);
+            forms.push(reference(generator));
+        }
+        definitions.insert("tree".into(), json!({"description": "Any value; `$` begins a generator.", "anyOf": forms}));
+    }
+    itself
 }
 
 /// The words of a choice; one that YAML reads as a number may stand as that.

@@ -52,8 +52,14 @@ pub enum Kind {
     Integer(u64),
     /// A number above zero.
     Number,
+    /// A whole number from one to the other.
+    Within(i64, i64),
+    /// A number from one to the other.
+    Between(f64, f64),
     /// A duration that is at least so many milliseconds.
     Duration(u64),
+    /// An instant.
+    Instant,
     /// A number of bytes that is at least this.
     Size(u64),
     /// An expression.
@@ -68,12 +74,16 @@ pub enum Kind {
     Field,
     /// A list.
     List(&'static Kind),
+    /// A list of so many, each of its own kind.
+    Tuple(&'static [Kind]),
     /// A mapping with free keys.
     Map(Names, &'static Kind),
     /// A mapping with known keys.
     Object(&'static Shape),
     /// Any value: what it means is said by what it is compared with, or sent as.
     Any,
+    /// Any value; in it a mapping with a key that begins with `$` is the one of these whose first key that is.
+    Tree(&'static [&'static Shape]),
     /// A list, or a mapping.
     ListOr(&'static Kind, &'static Shape),
     /// One of these words, or a mapping.
@@ -149,6 +159,12 @@ impl Kind {
             Kind::Integer(0) => "a whole number".into(),
             Kind::Integer(least) => format!("a whole number of at least {least}"),
             Kind::Number => "a number above zero".into(),
+            Kind::Within(i64::MIN, i64::MAX) => "a whole number".into(),
+            Kind::Within(least, most) => format!("a whole number from {least} to {most}"),
+            Kind::Between(f64::MIN, _) => "a number".into(),
+            Kind::Between(least, f64::MAX) => format!("a number of at least {least}"),
+            Kind::Between(least, most) => format!("a number from {least} to {most}"),
+            Kind::Instant => "an instant such as `2026-01-10T08:00:00Z`".into(),
             Kind::Duration(_) => "a duration such as `250ms`, `30s`, `5m`, `24h`, `7d`, or a number of seconds".into(),
             Kind::Size(_) => "a size such as `64KiB`, `16MiB`, `1GiB`, or a number of bytes".into(),
             Kind::Expression => "an expression".into(),
@@ -157,9 +173,13 @@ impl Kind {
             Kind::Column => "a type such as `string` or `id!`, or `{type: meaning}`".into(),
             Kind::Field => "a type such as `string` or `id!`, or `{type: expression}`".into(),
             Kind::List(inner) => format!("a list, each element {}", inner.expected()),
+            Kind::Tuple(kinds) => {
+                let kinds: Vec<String> = kinds.iter().map(Kind::expected).collect();
+                format!("a list of {}: {}", kinds.len(), kinds.join(", "))
+            }
             Kind::Map(_, inner) => format!("a mapping, each value {}", inner.expected()),
             Kind::Object(shape) => format!("a mapping: {}", shape.with_keys()),
-            Kind::Any => "any value".into(),
+            Kind::Any | Kind::Tree(_) => "any value".into(),
             Kind::ListOr(inner, shape) => {
                 format!("a list, each element {}, or a mapping: {}", inner.expected(), shape.name)
             }

@@ -63,6 +63,16 @@ impl Source {
         rest.split('\n').next().unwrap_or("").trim_end_matches('\r')
     }
 
+    /// The text that a problem stands under.
+    #[cfg(test)]
+    pub fn under(&self, at: &super::Position) -> &str {
+        let offset = |line: usize, column: usize| {
+            let text = self.line(line);
+            self.start(line) + text.char_indices().nth(column - 1).map_or(text.len(), |(at, _)| at)
+        };
+        self.text.get(offset(at.line, at.column)..offset(at.end_line, at.end_column)).unwrap_or("")
+    }
+
     /// The line and the column behind a span, blanks at its end left out; at least one column behind its beginning.
     pub fn end(&self, span: Span) -> (usize, usize) {
         let text = self.text.get(span.start..span.end.max(span.start)).unwrap_or("").trim_end();

@@ -29,6 +29,11 @@ pub fn duration(text: &str) -> Option<Duration> {
 /// The longest duration: instants are counted from now, and their range ends somewhere.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
+/// Reads an instant such as `2026-01-10T08:00:00Z`, in microseconds.
+pub fn instant(text: &str) -> Option<i64> {
+    Some(chrono::DateTime::parse_from_rfc3339(text).ok()?.timestamp_micros())
+}
+
 /// Reads `500B`, `64KiB`, `16MiB`, `1GiB`, `2TiB`, or a bare number of bytes.
 pub fn size(text: &str) -> Option<u64> {
     let (number, unit) = split(text)?;

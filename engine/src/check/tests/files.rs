@@ -80,14 +80,19 @@ fn a_simulation_is_checked_with_its_topology() {
     let help = validate(&[&path])[0].diagnostics.items[0].help.clone().unwrap();
     assert!(help.contains("sin.yaml"), "{help}");
     let simulation = folder.path().join("sim.yaml");
-    std::fs::write(&simulation, "simulation: shop\nlanguage: 1\nevents: {topic: x, strat: 2026-01-01T00:00:00Z}\n")
-        .unwrap();
+    let good = include_str!("../../sim/good.yaml");
+    std::fs::write(&simulation, good.replace("step: 1s", "stpe: 1s")).unwrap();
+    let line = good.lines().position(|line| line.contains("step: 1s")).unwrap() + 1;
     for path in [&path, &simulation] {
         let checked = validate(&[path]).remove(0);
         let problem = &checked.diagnostics.items[0];
-        assert_eq!((problem.code, problem.position.line), ("E0501", 3), "{}", checked.render());
+        assert_eq!((problem.code, problem.position.line), ("E0101", line), "{}", checked.render());
         assert!(problem.position.file.ends_with("sim.yaml"));
     }
+    // Without its events it says no less what it is.
+    let rest = good.split("events:\n").next().unwrap();
+    std::fs::write(&simulation, rest).unwrap();
+    assert_eq!(found(&simulation), [("E0102", 1, 1)]);
 }
 
 #[test]

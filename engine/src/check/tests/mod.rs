@@ -2,6 +2,8 @@
 
 mod files;
 mod mutants;
+mod simulations;
+mod suites;
 
 use std::path::{Path, PathBuf};
 

@@ -16,7 +16,7 @@ use crate::topology::{Environment, Loaded, Source, load_str};
 
 /// A change of a text. Numbers are taken modulo what there is.
 #[derive(Clone, Debug)]
-enum Change {
+pub(super) enum Change {
     /// Bytes are cut out, and others put in.
     Bytes(usize, usize, String),
     /// A value is replaced by another value of the file.
@@ -64,7 +64,7 @@ const ODD: &[&str] = &[
     "\"\"",
 ];
 
-fn change() -> impl Strategy<Value = Change> {
+pub(super) fn change() -> impl Strategy<Value = Change> {
     let at = 0..100_000usize;
     prop_oneof![
         (at.clone(), 0..30usize, "[\\[\\]{}:,'\"|>&*!?#$\\-\n \té\u{0}a0.`@]{0,4}")
@@ -89,7 +89,7 @@ fn places(node: &Node, keys: &mut Vec<(usize, usize)>, values: &mut Vec<(usize, 
     node.items().iter().for_each(|item| places(item, keys, values));
 }
 
-fn apply(text: &str, change: &Change) -> String {
+pub(super) fn apply(text: &str, change: &Change) -> String {
     let replaced = |(start, end): (usize, usize), with: &str| match (text.get(..start), text.get(end..)) {
         (Some(before), Some(behind)) => format!("{before}{with}{behind}"),
         _ => text.to_owned(),
@@ -129,7 +129,7 @@ fn apply(text: &str, change: &Change) -> String {
 }
 
 /// Every problem lies in the file.
-fn inside(problems: &[crate::topology::Diagnostic], text: &str) -> Result<(), String> {
+pub(super) fn inside(problems: &[crate::topology::Diagnostic], text: &str) -> Result<(), String> {
     let source = Source::new("t.yaml", text);
     for problem in problems {
         let at = &problem.position;

@@ -204,7 +204,14 @@ async fn read(args: &Args, environment: &Environment) -> Result<Vec<Topology>, F
         }
         match crate::topology::load(file, &environment, &args.data) {
             // Warnings are for whoever writes a topology: `engine validate` shows them.
-            Ok(loaded) => read.push((Arc::new(loaded.plan), simulation)),
+            Ok(loaded) => {
+                let misfits = simulation.as_ref().map(|bound| bound.problems(&loaded.plan)).unwrap_or_default();
+                if misfits.has_errors() {
+                    terminal::say(misfits.render().trim_end());
+                    problems.push(format!("the simulation of {} does not fit it", file.display()));
+                }
+                read.push((Arc::new(loaded.plan), simulation));
+            }
             Err(diagnostics) => {
                 terminal::say(diagnostics.render().trim_end());
                 problems.push(format!("{} is not a topology that can run", file.display()));

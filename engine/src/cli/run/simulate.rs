@@ -3,6 +3,7 @@
 //! The account is `DIR/sim` when one topology is given, `DIR/sim/TOPOLOGY` when several are: it stays where it is, whichever
 //! of their flows are chosen.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,8 +11,11 @@ use std::sync::Arc;
 use connectors::clock::Clock;
 
 use super::{Args, Failed, terminal};
+use crate::check;
+use crate::plan::Plan;
 use crate::run::Run;
 use crate::sim;
+use crate::topology::{Diagnostics, Head};
 
 /// The file beside the account that holds the simulation's port.
 const PORT: &str = "port";
@@ -20,6 +24,8 @@ const PORT: &str = "port";
 pub(super) struct Bound {
     bound: sim::Bound,
     account: PathBuf,
+    /// The variables that its topology names.
+    variables: BTreeSet<String>,
 }
 
 impl Bound {
@@ -30,6 +36,12 @@ impl Bound {
     /// The variables that its topology needs to talk to it.
     pub(super) fn environment(&self) -> std::collections::BTreeMap<String, String> {
         self.bound.environment()
+    }
+
+    /// What it says of its topology that is not so.
+    pub(super) fn problems(&self, plan: &Plan) -> Diagnostics {
+        let simulation = self.bound.simulation();
+        Diagnostics::new(check::fits(simulation, plan, &self.variables), vec![simulation.source().clone()])
     }
 }
 
@@ -45,16 +57,16 @@ pub(super) struct Simulated {
 
 /// Takes an address for the simulation of the topology in `file`.
 pub(super) async fn bind(file: &Path, args: &Args) -> Result<Bound, Failed> {
-    let (name, simulation) = load(file)?;
+    let (head, simulation) = load(file)?;
     let mut account = args.data.join("sim");
     if args.topologies.len() > 1 {
-        account.push(name);
+        account.push(&head.name);
     }
     let bound = simulation.bind(address(&account).await).await?;
-    Ok(Bound { bound, account })
+    Ok(Bound { bound, account, variables: head.variables })
 }
 
-/// Serves, and emits into the first log of `run`.
+/// Serves, and emits into the log of its topic.
 pub(super) async fn start(
     bound: Bound,
     run: &Run,
@@ -62,8 +74,13 @@ pub(super) async fn start(
     args: &Args,
     clock: &Arc<dyn Clock>,
 ) -> Result<Simulated, Failed> {
-    let Bound { bound, account } = bound;
-    let topic_log = run.outside.first_log()?;
+    let Bound { bound, account, .. } = bound;
+    let topic = run.plan.topics.values().find(|topic| topic.name == bound.simulation().topic());
+    let topic_log = match topic.map(|topic| run.outside.log(&topic.connection)) {
+        Some(Ok(log)) => log,
+        // Of flows that are not chosen the logs are not open.
+        _ => run.outside.first_log()?,
+    };
     let options = sim::Options {
         seed: args.seed,
         events: args.events,
@@ -97,13 +114,13 @@ async fn address(account: &Path) -> SocketAddr {
 }
 
 /// The name of the topology in a file, and the simulation that it names.
-fn load(topology: &Path) -> Result<(String, sim::Simulation), Failed> {
+fn load(topology: &Path) -> Result<(Head, sim::Simulation), Failed> {
     let head = crate::topology::head_of(topology).map_err(|problems| {
         terminal::say(problems.render().trim_end());
         Failed::usage(format!("{} cannot be read", topology.display()))
     })?;
-    let file = head.simulation;
+    let file = head.simulation.as_ref();
     let file = file.ok_or_else(|| Failed::usage(format!("{} names no simulation", topology.display())))?;
-    let simulation = sim::load(&file).map_err(|problems| Failed { status: 2, problems })?;
-    Ok((head.name, simulation))
+    let simulation = sim::load(file).map_err(|problems| crate::cli::broken(file, &problems, "a simulation"))?;
+    Ok((head, simulation))
 }

@@ -34,8 +34,13 @@ pub fn sections() -> impl Iterator<Item = &'static Section> {
 
 /// The whole page.
 pub fn markdown() -> String {
-    let mut page = String::from(INTRODUCTION);
-    for section in sections() {
+    page(INTRODUCTION, &sections().collect::<Vec<_>>())
+}
+
+/// A page of these sections behind an introduction.
+pub fn page(introduction: &str, sections: &[&'static Section]) -> String {
+    let mut page = String::from(introduction);
+    for section in sections {
         page += &format!("{} {}\n", "#".repeat(section.level), section.title);
         if !section.text.is_empty() {
             page += &format!("{}\n\n", section.text.trim());
@@ -50,7 +55,7 @@ pub fn markdown() -> String {
             if at > 0 {
                 page += &format!("{}\n\n", shape.about);
             }
-            page += &table(shape, only);
+            page += &table(shape, only, sections);
         }
     }
     format!("{}\n", page.trim_end())
@@ -63,13 +68,13 @@ fn name(shape: &Shape) -> &'static str {
 }
 
 /// The place on the page that tells of a mapping.
-fn anchor(shape: &Shape) -> String {
-    let of = |section: &Section| {
+fn anchor(shape: &Shape, sections: &[&'static Section]) -> String {
+    let of = |section: &&'static Section| {
         let at = section.tables.iter().position(|(other, _)| std::ptr::eq(*other, shape))?;
         Some(if at == 0 { section.title } else { name(shape) })
     };
     // Of several sections about one mapping the first leads to the others.
-    let title = sections().find_map(of).unwrap_or_else(|| name(shape));
+    let title = sections.iter().find_map(of).unwrap_or_else(|| name(shape));
     let letter = |c: char| match c {
         ' ' => Some('-'),
         c if c.is_alphanumeric() || "_-".contains(c) => Some(c.to_ascii_lowercase()),
@@ -79,15 +84,23 @@ fn anchor(shape: &Shape) -> String {
 }
 
 /// The keys of a mapping as a table.
-fn table(shape: &Shape, only: &[&str]) -> String {
+fn table(shape: &Shape, only: &[&str], sections: &[&'static Section]) -> String {
     let mut text = String::new();
-    let keys: Vec<&Key> = shape.keys.iter().filter(|key| only.is_empty() || only.contains(&key.name)).collect();
     let choice: Vec<&str> =
         shape.one_of.iter().copied().filter(|name| only.is_empty() || only.contains(name)).collect();
     if only.is_empty() && !choice.is_empty() {
         text += &format!("Exactly one of `{}`.\n\n", choice.join("`, `"));
     }
-    text += "| Key | Type | Default | What it means |\n|---|---|---|---|\n";
+    format!("{text}{HEAD}{}\n", rows(shape, only, sections))
+}
+
+/// The head of a table of keys.
+pub const HEAD: &str = "| Key | Type | Default | What it means |\n|---|---|---|---|\n";
+
+/// The keys of a mapping as the rows of a table.
+pub fn rows(shape: &Shape, only: &[&str], sections: &[&'static Section]) -> String {
+    let mut text = String::new();
+    let keys: Vec<&Key> = shape.keys.iter().filter(|key| only.is_empty() || only.contains(&key.name)).collect();
     for key in keys {
         let default = match (key.required, key.default) {
             (true, _) => "required".to_owned(),
@@ -98,16 +111,18 @@ fn table(shape: &Shape, only: &[&str]) -> String {
         if let Some(example) = key.example {
             about += &format!(" For example `{example}`.");
         }
-        let row = [format!("`{}`", key.name), type_of(&key.kind), default, about].map(|cell| cell.replace('|', "\\|"));
+        let row = [format!("`{}`", key.name), type_of(&key.kind, sections), default, about]
+            .map(|cell| cell.replace('|', "\\|"));
         text += &format!("| {} |\n", row.join(" | "));
     }
-    text + "\n"
+    text
 }
 
 /// The type of a key in few words.
-fn type_of(kind: &Kind) -> String {
+fn type_of(kind: &Kind, sections: &[&'static Section]) -> String {
     let words = |words: &[&str]| format!("`{}`", words.join("`, `"));
-    let link = |shape: &Shape| format!("[{}](#{})", name(shape), anchor(shape));
+    let link = |shape: &Shape| format!("[{}](#{})", name(shape), anchor(shape, sections));
+    let of = |kind: &Kind| type_of(kind, sections);
     match kind {
         Kind::Text => "text".into(),
         Kind::Secret => "secret".into(),
@@ -119,6 +134,12 @@ fn type_of(kind: &Kind) -> String {
         Kind::Integer(0) => "whole number".into(),
         Kind::Integer(least) => format!("whole number from {least}"),
         Kind::Number => "number above 0".into(),
+        Kind::Within(i64::MIN, i64::MAX) => "whole number".into(),
+        Kind::Within(least, most) => format!("whole number from {least} to {most}"),
+        Kind::Between(f64::MIN, _) => "number".into(),
+        Kind::Between(least, f64::MAX) => format!("number from {least}"),
+        Kind::Between(least, most) => format!("number from {least} to {most}"),
+        Kind::Instant => "instant".into(),
         Kind::Duration(_) => "duration".into(),
         Kind::Size(_) => "size".into(),
         Kind::Expression => "expression".into(),
@@ -126,11 +147,15 @@ fn type_of(kind: &Kind) -> String {
         Kind::Choice(choice) => words(choice),
         Kind::Column => "type, or `{type: meaning}`".into(),
         Kind::Field => "type, or `{type: expression}`".into(),
-        Kind::List(inner) => format!("list: {}", type_of(inner)),
-        Kind::Map(_, inner) => format!("by name: {}", type_of(inner)),
+        Kind::List(inner) => format!("list: {}", of(inner)),
+        Kind::Tuple(kinds) => {
+            format!("list of {}: {}", kinds.len(), kinds.iter().map(of).collect::<Vec<_>>().join(", "))
+        }
+        Kind::Tree(_) => "[tree](#trees)".into(),
+        Kind::Map(_, inner) => format!("by name: {}", of(inner)),
         Kind::Object(shape) => link(shape),
         Kind::Any => "anything".into(),
-        Kind::ListOr(inner, shape) => format!("list: {}, or {}", type_of(inner), link(shape)),
+        Kind::ListOr(inner, shape) => format!("list: {}, or {}", of(inner), link(shape)),
         Kind::ChoiceOr(choice, shape) => format!("{}, or {}", words(choice), link(shape)),
     }
 }
