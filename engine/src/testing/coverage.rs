@@ -22,21 +22,41 @@ pub struct Coverage {
     pub parts: Vec<Part>,
     /// Those that were reached.
     pub reached: BTreeSet<Part>,
+    /// Those that a suite says no message can reach, and why.
+    pub unreachable: BTreeMap<Part, String>,
 }
 
 impl Coverage {
-    /// The parts that no case reached.
+    /// The parts that count: some message can reach them, or has.
+    pub fn counted(&self) -> impl Iterator<Item = &Part> {
+        self.parts.iter().filter(|part| !self.unreachable.contains_key(*part) || self.reached.contains(*part))
+    }
+
+    /// The parts that some message can reach, and no case did.
     pub fn missing(&self) -> impl Iterator<Item = &Part> {
-        self.parts.iter().filter(|part| !self.reached.contains(*part))
+        self.counted().filter(|part| !self.reached.contains(*part))
+    }
+
+    /// The parts that a suite calls unreachable and a case reached.
+    pub fn disproved(&self) -> impl Iterator<Item = &Part> {
+        self.unreachable.keys().filter(|part| self.reached.contains(*part))
     }
 
     /// As a person reads it: a line, and one for each part that was not reached.
     pub fn render(&self) -> String {
         let missing: Vec<&Part> = self.missing().collect();
-        let (all, reached) = (self.parts.len(), self.parts.len() - missing.len());
-        let mut out = format!("coverage of {}: {reached} of {all} parts\n", self.topology);
+        let all = self.counted().count();
+        let mut out = format!("coverage of {}: {} of {all} parts\n", self.topology, all - missing.len());
         for (flow, part) in missing {
             out += &format!("  not reached: flow {flow}, {part}\n");
+        }
+        for ((flow, part), why) in &self.unreachable {
+            let word = if self.reached.contains(&(flow.clone(), part.clone())) {
+                "reached all the same"
+            } else {
+                "unreachable"
+            };
+            out += &format!("  {word}: flow {flow}, {part} ({why})\n");
         }
         out
     }

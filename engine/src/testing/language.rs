@@ -15,6 +15,11 @@ pub static SUITE: Shape = Shape {
         Key::new("start", Kind::Text, "What the clock shows when a case begins.").or("2026-01-10T12:00:00Z"),
         Key::new("answers", ROUTES, "Answers of APIs that every case begins with, by connection."),
         Key::new("serve", FILES, "Files that every case begins with, by URL."),
+        Key::new(
+            "unreachable",
+            Kind::Map(Names::Things, &Kind::Map(Names::Any, &Kind::Text)),
+            "Parts that no message can reach, by flow, as `--coverage` calls them, and why: they do not count.",
+        ),
         Key::new("cases", Kind::Map(Names::Any, &Kind::Object(&CASE)), "The cases, by name.").required(),
     ],
     one_of: &[],

@@ -35,7 +35,7 @@ mod world;
 use coverage::Coverage;
 pub use report::Report;
 use report::SuiteReport;
-use suite::{Case, Suite};
+use suite::{Case, Suite, Unreachable};
 
 /// Runs the cases of test files whose name holds `filter`, several at a time. Of a folder all `*.yaml` below it are taken.
 pub fn run(paths: &[PathBuf], filter: Option<&str>) -> Report {
@@ -62,6 +62,9 @@ pub fn run(paths: &[PathBuf], filter: Option<&str>) -> Report {
                 ..Coverage::default()
             }
         });
+        for Unreachable { flow, part, why } in suite.unreachable {
+            coverage.unreachable.insert((flow.0, part.0), why);
+        }
         let mut cases = Vec::new();
         for (at, case) in suite.cases.iter().enumerate() {
             let Some(ran) = results.remove(&(index, at)) else { continue };
@@ -184,10 +187,21 @@ fn load(path: &Path, report: &mut Report) -> Option<Suite> {
     None
 }
 
+/// The variables that an environment of the suite sets and the topology does not read: setting them would show nothing.
+fn unread(suite: &Suite, topology: &Source) -> Vec<Diagnostic> {
+    let read = topology::variables(topology);
+    let unread = suite.variables.iter().filter(|(name, _)| !read.contains(name));
+    let problem = |(name, at): &(String, topology::Span)| {
+        let message = format!("the topology does not read the variable `{name}`");
+        Diagnostic::new(code::PROVIDES, &suite.source, *at, message).nearest(name, read.iter().map(String::as_str))
+    };
+    unread.map(problem).collect()
+}
+
 /// The plan of each case: one for each environment. A case that names what its topology does not have gets none.
 fn plans(suite: &Suite, report: &mut Report) -> Vec<Option<Arc<Plan>>> {
-    let text = match topology::read(&suite.topology.0) {
-        Ok(source) => source.text,
+    let topology = match topology::read(&suite.topology.0) {
+        Ok(source) => source,
         Err(broken) => {
             let at = |problem: Diagnostic| Diagnostic {
                 position: Diagnostic::new(code::FILE, &suite.source, suite.topology.1, "").position,
@@ -200,7 +214,8 @@ fn plans(suite: &Suite, report: &mut Report) -> Vec<Option<Arc<Plan>>> {
     };
     let name = suite.topology.0.display().to_string();
     let mut known: BTreeMap<&BTreeMap<String, String>, Option<Arc<Plan>>> = BTreeMap::new();
-    let mut problems = Vec::new();
+    let mut problems = unread(suite, &topology);
+    let text = topology.text;
     let mut plan = |case: &'_ Case| -> Option<Arc<Plan>> {
         let environment: Environment = case.environment.clone().into_iter().collect();
         match topology::load_str(&name, &text, &environment, "data") {
@@ -217,6 +232,9 @@ fn plans(suite: &Suite, report: &mut Report) -> Vec<Option<Arc<Plan>>> {
         let wrong = plan.as_ref().map(|plan| names::check(case, plan, &suite.source)).unwrap_or_default();
         plans.push(plan.filter(|_| wrong.is_empty()));
         problems.extend(wrong);
+    }
+    if let Some(plan) = known.values().flatten().next() {
+        problems.extend(names::unreachable(suite, plan));
     }
     if !problems.is_empty() {
         report.broken.push(Diagnostics::new(problems, vec![suite.source.clone()]));

@@ -4,18 +4,19 @@
 use connectors::Category;
 use serde_json::Value;
 
+use super::coverage::parts;
 use super::pattern::Pattern;
 use super::records::{CALL, FILE, MESSAGE, OUTCOME, connections, table, topic, topics};
-use super::suite::{Act, Case, Claim, Fail, Mode, What};
+use super::suite::{Act, Case, Claim, Fail, Mode, Suite, Unreachable, What};
 use crate::plan::{Connection, Plan, SourceKind, StageKind, Status};
 use crate::topology::{Diagnostic, Source, Span, code};
 
 /// What a case names and the topology does not have.
 pub fn check(case: &Case, plan: &Plan, source: &Source) -> Vec<Diagnostic> {
     let mut names = Names { plan, source, problems: Vec::new() };
-    for flow in &case.flows {
+    for (flow, at) in case.flows.iter().zip(&case.flows_at) {
         if plan.flows.iter().all(|f| f.name != *flow && !f.aliases.contains(flow)) {
-            names.unknown(code::TEST, "flow", flow, case.at, names.flows());
+            names.unknown(code::TEST, "flow", flow, *at, names.flows());
         }
     }
     for step in &case.steps {
@@ -27,6 +28,23 @@ pub fn check(case: &Case, plan: &Plan, source: &Source) -> Vec<Diagnostic> {
             Act::Serve(_) | Act::Advance(_) | Act::Drain | Act::Restart { .. } => {}
         }
     }
+    names.problems
+}
+
+/// What is said to be unreachable and is no part of the topology.
+pub fn unreachable(suite: &Suite, plan: &Plan) -> Vec<Diagnostic> {
+    let mut names = Names { plan, source: &suite.source, problems: Vec::new() };
+    let all = parts(plan);
+    for Unreachable { flow, part, .. } in &suite.unreachable {
+        if !names.flows().contains(&&*flow.0) {
+            names.unknown(code::TEST, "flow", &flow.0, flow.1, names.flows());
+        } else if !all.contains(&(flow.0.clone(), part.0.clone())) {
+            let of_flow = all.iter().filter(|(of, _)| *of == flow.0).map(|(_, part)| part.as_str()).collect();
+            names.unknown(code::TEST, "part", &part.0, part.1, of_flow);
+        }
+    }
+    // One flow is named once for all its parts.
+    names.problems.dedup();
     names.problems
 }
 

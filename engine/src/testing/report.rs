@@ -85,8 +85,16 @@ impl Report {
             .map(|of| {
                 let missing: Vec<Value> =
                     of.missing().map(|(flow, part)| json!({"flow": flow, "part": part})).collect();
-                let parts = of.parts.len();
-                json!({"topology": of.topology, "parts": parts, "reached": parts - missing.len(), "missing": missing})
+                let unreachable: Vec<Value> = of
+                    .unreachable
+                    .iter()
+                    .map(|((flow, part), why)| json!({"flow": flow, "part": part, "why": why}))
+                    .collect();
+                let parts = of.counted().count();
+                json!({
+                    "topology": of.topology, "parts": parts, "reached": parts - missing.len(), "missing": missing,
+                    "unreachable": unreachable,
+                })
             })
             .collect();
         json!({"passed": passed, "failed": failed, "cases": cases, "diagnostics": broken, "coverage": coverage})

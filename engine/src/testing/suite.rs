@@ -29,8 +29,22 @@ pub struct Suite {
     pub topology: (PathBuf, Span),
     /// What the clock shows at first.
     pub start: Micros,
+    /// The variables that its environments set, and where.
+    pub variables: Vec<(String, Span)>,
+    /// Parts of the topology that no message can reach.
+    pub unreachable: Vec<Unreachable>,
     /// The cases.
     pub cases: Vec<Case>,
+}
+
+/// A part of a topology that no message can reach.
+pub struct Unreachable {
+    /// The flow, and where it is named.
+    pub flow: (String, Span),
+    /// The part, and where it is named.
+    pub part: (String, Span),
+    /// Why.
+    pub why: String,
 }
 
 /// A case.
@@ -41,6 +55,8 @@ pub struct Case {
     pub at: Span,
     /// The flows that run; all if there are none.
     pub flows: Vec<String>,
+    /// Where they are named.
+    pub flows_at: Vec<Span>,
     /// The environment of the topology.
     pub environment: BTreeMap<String, String>,
     /// What happens. The first steps are what the file says for every case.
@@ -219,10 +235,22 @@ pub fn read(source: Source, folder: &Path, problems: &mut Vec<Diagnostic>) -> Op
     }
     let environment = texts(&reader, "environment");
     let cases = reader.entries("cases").iter().map(|entry| reading.case(entry, &environment, &first)).collect();
+    let own = reader.entries("cases").iter().flat_map(|e| Reader::of(e, &super::language::CASE).entries("environment"));
+    let variables = reader.entries("environment").iter().chain(own).map(|e| (e.key.clone(), e.at)).collect();
+    let unreachable = reader.entries("unreachable").iter().flat_map(|flow| {
+        flow.value.entries().iter().map(|part| Unreachable {
+            flow: (flow.key.clone(), flow.at),
+            part: (part.key.clone(), part.at),
+            why: part.value.text().unwrap_or_default().to_owned(),
+        })
+    });
+    let unreachable = unreachable.collect();
     Some(Suite {
         name: reader.text("test"),
         topology: (folder.join(reader.text("topology")), reader.get("topology").map_or(Span::at(0), |n| n.span)),
         start: start.unwrap_or(0),
+        variables,
+        unreachable,
         cases,
         source,
     })
@@ -256,7 +284,8 @@ impl Reading<'_> {
             steps.extend(item.entries().iter().filter_map(|entry| self.act(entry, &step)));
         }
         let environment = environment.iter().cloned().chain(texts(&reader, "environment")).collect();
-        Case { name: entry.key.clone(), at: entry.at, flows: reader.texts("flows"), environment, steps }
+        let flows_at = reader.items("flows").iter().map(|node| node.span).collect();
+        Case { name: entry.key.clone(), at: entry.at, flows: reader.texts("flows"), flows_at, environment, steps }
     }
 
     fn act(&mut self, entry: &Entry, reader: &Reader<'_>) -> Option<Step> {
