@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use connectors::clock::SystemClock;
+use connectors::embedded;
+use connectors::log::{Log as _, Record, TopicSpec};
 use serde_json::json;
 
 use crate::http::{End, Reply, serve};
@@ -99,6 +102,8 @@ fn dry(folder: &Folder, api: &str, arguments: &[&str]) -> String {
     );
     assert!(!(ended.out.clone() + &ended.err).contains("hunter2") && !ended.out.contains("geheim"), "{}", ended.out);
     assert!(ended.err.contains("nothing is written"), "{}", ended.err);
+    // What is not sent is no sign that an API cannot be reached.
+    assert!(!arguments.contains(&"--no-calls") || !ended.err.contains("WARN"), "{}", ended.err);
     ended.out
 }
 
@@ -226,4 +231,34 @@ async fn a_dry_run_needs_nothing_to_be_there_and_refuses_what_writes() {
     let shown = dry(&folder, &api, &["--flow", "orders", "--messages", "1"]);
     assert_says(&shown, &["lines.jsonl/0 offset 0", "named: leaves, nobody"]);
     assert!(!shown.contains("offset 10") && absent(&folder.data()), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_reads_what_of_its_retry_topics_is_due() {
+    let (folder, api, _) = shop().await;
+    feed(&folder, "shop.orders", &[json!({"id": 1, "customer": 7})], &api);
+    let clock = Arc::new(SystemClock::new(1.0));
+    let log = embedded::Log::open(folder.data().join("topics"), embedded::Options::default(), clock).await.unwrap();
+    log.create(&[TopicSpec { name: "shop.retry.5m".into(), partitions: 1 }]).await.unwrap();
+    // Long ago, in a hundred years, and behind that one.
+    let records = [(8, 1_000_000), (9, 4_900_000_000_000_000_i64), (10, 1_000_000)].map(|(id, due)| Record {
+        topic: "shop.retry.5m".into(),
+        key: None,
+        payload: json!({"id": id, "customer": 7}).to_string().into(),
+        headers: vec![("due".into(), due.to_string().into()), ("retry_count".into(), "1".into())],
+    });
+    log.producer().await.unwrap().send(records.into()).await.unwrap();
+    drop(log);
+    let shown = dry(&folder, &api, &["--flow", "orders"]);
+    assert_says(
+        &shown,
+        &[
+            "1 message of topic shop.orders",
+            "and 1 message of its retry topics, due by now",
+            "and not yet 2 messages of retry topic shop.retry.5m, the first due 2125-",
+            "shop.retry.5m/0 offset 0",
+            "order_id  \"8\"",
+        ],
+    );
+    assert!(!shown.contains("order_id  \"9\"") && !shown.contains("order_id  \"10\""), "{shown}");
 }

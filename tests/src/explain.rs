@@ -199,6 +199,7 @@ fn the_program_tells_it_as_text_and_as_json_of_the_flows_that_are_asked_for() {
     let all = engine().finish().expect(0);
     assert!(all.out.contains("\nflow downloader") && all.out.contains("\nflow results"), "{}", all.out);
     let one = engine().arg("--flow").arg("xact-download").finish().expect(0);
+    assert!(one.out.contains("; 1 flow below\n") && !one.out.contains(" 1 values"), "{}", one.out);
     assert!(one.out.contains("\nflow downloader") && !one.out.contains("\nflow results"), "{}", one.out);
     let json = engine().arg("--format").arg("json").finish().expect(0);
     let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();

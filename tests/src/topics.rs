@@ -8,6 +8,8 @@ use connectors::clock::SystemClock;
 use connectors::embedded;
 use connectors::log::{Log, Message, Record, TopicSpec};
 
+use crate::program::Engine;
+
 /// Topics.
 pub struct Topics(Arc<dyn Log>);
 
@@ -67,5 +69,17 @@ impl Topics {
             headers: Vec::new(),
         };
         self.0.producer().await.unwrap().send(messages.into_iter().map(record).collect()).await.unwrap();
+    }
+}
+
+#[test]
+fn whoever_only_looks_at_topics_makes_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("nothing");
+    for arguments in [&["topics"][..], &["consume", "shop.orders"]] {
+        let engine = arguments[1..].iter().fold(Engine::new(arguments[0]), |engine, argument| engine.arg(argument));
+        let ended = engine.arg("--data").arg(data.display()).finish().expect(2);
+        assert!(ended.err.contains("there are no topics in") && ended.err.contains("nothing"), "{}", ended.err);
+        assert!(!data.exists());
     }
 }

@@ -41,9 +41,11 @@ pub async fn query(folder: &Path, sql: Option<&str>) -> Result<String> {
         return Err(Error::permanent(format!("there is no Delta table below {}", folder.display())).hint(hint));
     }
     let context = SessionContext::new();
+    let mut names = Vec::new();
     let mut listing = String::new();
     for path in found {
         let (name, table) = load(&path).await?;
+        names.push(name.clone());
         let place = Place { table: name.clone(), url: shown(table.table_url()) };
         match sql {
             None => {
@@ -63,7 +65,13 @@ pub async fn query(folder: &Path, sql: Option<&str>) -> Result<String> {
         }
     }
     let Some(sql) = sql else { return Ok(listing.trim_end().to_owned()) };
-    let batches = context.sql(sql).await.map_err(refused)?.collect().await.map_err(refused)?;
+    let planned = context.sql(sql).await.map_err(|error| {
+        let error = refused(error);
+        // DataFusion names the tables that it knows for columns, and for tables nothing.
+        let unknown = error.message.contains("table '") && error.message.contains("not found");
+        if unknown { error.hint(format!("the tables here are {}", names.join(", "))) } else { error }
+    })?;
+    let batches = planned.collect().await.map_err(refused)?;
     let printed =
         pretty_format_batches(&batches).map_err(|e| Error::permanent(format!("cannot print the answer: {e}")))?;
     Ok(printed.to_string())
@@ -119,5 +127,7 @@ mod tests {
         assert!(answer.contains("| 42    |"), "{answer}");
         let error = query(folder.path(), Some("select nothing from shop_orders")).await.unwrap_err();
         assert!(error.message.contains("nothing"), "{error}");
+        let error = query(folder.path(), Some("select items from shop_order")).await.unwrap_err().to_string();
+        assert!(error.contains("shop_order'") && error.contains("the tables here are shop_orders"), "{error}");
     }
 }

@@ -46,6 +46,11 @@ impl Source {
     }
 }
 
+/// Whether there are topics in `dir`. Opening a log that is written to would make them.
+pub fn is_there(dir: impl AsRef<Path>) -> bool {
+    dir.as_ref().join("topics.redb").exists()
+}
+
 /// The topics in `dir`, to be read only; none if there are none.
 pub async fn look(dir: impl AsRef<Path>, clock: Arc<dyn Clock>) -> Result<Option<local::Log<Store>>> {
     let path = dir.as_ref().join("topics.redb");

@@ -23,7 +23,7 @@ use crate::Result;
 use crate::clock::{Clock, Micros};
 use crate::local;
 
-pub use look::look;
+pub use look::{is_there, look};
 pub use store::Store;
 
 /// Topics in one file.

@@ -49,6 +49,8 @@ impl Health {
             Err(error) if error.category == Category::Auth => (State::Refused, News::Refused),
             Err(_) if opened => (State::Down, News::Down),
             Err(error) if error.category == Category::Permanent && error.status.is_some() => (State::Well, News::Well),
+            // What was refused before it was sent says nothing of the API.
+            Err(error) if error.category == Category::Permanent => return None,
             Err(error) if error.status.is_none() && self.state == State::Unknown => (State::Down, News::Unreachable),
             Err(_) => return None,
         };
@@ -83,7 +85,10 @@ mod tests {
         let absent = failed(Category::Permanent, Some(404));
         let s = 1_000_000;
         type Step<'a> = (Result<(), &'a Error>, bool, Micros, Option<News>);
-        let cases: [&[Step<'_>]; 6] = [
+        let unsent = failed(Category::Permanent, None);
+        let cases: [&[Step<'_>]; 7] = [
+            // What was never sent says nothing.
+            &[(Err(&unsent), false, 0, None), (Err(&lost), false, s, Some(News::Unreachable))],
             &[(Ok(()), false, 0, None), (Err(&lost), false, s, None), (Err(&busy), true, s, Some(News::Down))],
             &[
                 (Err(&lost), false, 0, Some(News::Unreachable)),

@@ -22,9 +22,9 @@ pub const MAX_DEPTH: usize = 128;
 /// The null that missing values are.
 pub static NULL: Json = Json::new();
 
-/// Why bytes are not JSON. The message holds nothing of the bytes.
+/// Why bytes are not JSON; that they are none says whoever asked for it. The message holds nothing of the bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not valid JSON: {message}")]
+#[error("{message}")]
 pub struct JsonError {
     /// What is wrong and where.
     pub message: String,

@@ -2,11 +2,12 @@
 //! embedded one.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use connectors::clock::SystemClock;
+use connectors::embedded;
 use connectors::log::{Log, Record, TopicSpec};
 use sonic_rs::JsonValueTrait;
 
@@ -76,8 +77,21 @@ struct Logs {
     embedded: bool,
 }
 
+/// Refuses an embedded log that is not there, for whoever only looks: opening it would make one.
+pub(super) fn must_be_there(kafka: &Kafka, data: &Path) -> Result<(), Failed> {
+    let folder = data.join("topics");
+    match kafka.brokers.is_some() || embedded::is_there(&folder) {
+        true => Ok(()),
+        false => Err(Failed::usage(format!(
+            "there are no topics in {}: nothing has run with this --data yet",
+            folder.display()
+        ))),
+    }
+}
+
 impl Logs {
-    async fn open(place: &Where, environment: &Environment) -> Result<Self, Failed> {
+    /// Opens them. An embedded log that is not there is made for whoever `writes`.
+    async fn open(place: &Where, environment: &Environment, writes: bool) -> Result<Self, Failed> {
         let clock = Arc::new(SystemClock::new(1.0));
         let plan = match &place.topology {
             Some(topology) => Some(Loading { topology: topology.clone(), data: place.data.clone() }.load(environment)?),
@@ -103,6 +117,9 @@ impl Logs {
         }
         let mut open = Vec::new();
         for (name, kafka) in &kafkas {
+            if !writes {
+                must_be_there(kafka, &place.data)?;
+            }
             open.push((name.clone(), remote::open(kafka, &place.data, clock.clone()).await?));
         }
         let embedded = kafkas.iter().all(|(_, kafka)| kafka.brokers.is_none());
@@ -140,7 +157,7 @@ impl Logs {
 
 /// Runs `engine topics`.
 pub async fn list(args: ListArgs, environment: Environment) -> Result<(), Failed> {
-    let logs = Logs::open(&args.place, &environment).await?;
+    let logs = Logs::open(&args.place, &environment, false).await?;
     let mut out = std::io::stdout().lock();
     for (connection, log) in &logs.open {
         for topic in log.topics().await? {
@@ -162,7 +179,7 @@ pub async fn list(args: ListArgs, environment: Environment) -> Result<(), Failed
 
 /// Runs `engine produce`.
 pub async fn produce(args: ProduceArgs, environment: Environment) -> Result<(), Failed> {
-    let logs = Logs::open(&args.place, &environment).await?;
+    let logs = Logs::open(&args.place, &environment, true).await?;
     logs.ensure(&args.topic).await?;
     let log = logs.of(&args.topic)?;
     let read = |e: std::io::Error| Failed::usage(format!("{}: {e}", args.file.display()));
@@ -193,7 +210,7 @@ pub async fn produce(args: ProduceArgs, environment: Environment) -> Result<(), 
 
 /// Runs `engine consume`.
 pub async fn consume(args: ConsumeArgs, environment: Environment) -> Result<(), Failed> {
-    let logs = Logs::open(&args.place, &environment).await?;
+    let logs = Logs::open(&args.place, &environment, false).await?;
     let log = logs.of(&args.topic)?;
     let mut out = std::io::stdout().lock();
     let mut left = args.max;

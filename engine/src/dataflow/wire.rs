@@ -115,7 +115,8 @@ impl<'de> Deserialize<'de> for Document {
         let (meta, pairs, produced, element): Parts = Deserialize::deserialize(deserializer)?;
         let mut bindings = Bindings::default();
         for (name, text) in pairs {
-            let value = json::parse(text.as_bytes()).map_err(serde::de::Error::custom)?;
+            let value =
+                json::parse(text.as_bytes()).map_err(|e| serde::de::Error::custom(format_args!("not JSON: {e}")))?;
             bindings.set(Arc::from(name), value);
         }
         Ok(Document { meta, bindings, produced, element })

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::words::count;
 use super::{Explanation, FlowForm, Keeps, RowsBlock, SendBlock, StageForm, TableForm};
 
 /// Lines longer than this are broken at a blank.
@@ -70,7 +71,7 @@ impl Page {
 pub(super) fn render(explanation: &Explanation) -> String {
     let mut page = Page::default();
     page.line(&format!("topology {}: {}", explanation.topology, explanation.about));
-    page.line(&format!("{}, {} of its flows below", explanation.file, explanation.flows.len()));
+    page.line(&format!("{}; {} below", explanation.file, count(explanation.flows.len(), "flow")));
     page.gap();
     page.under("connections", |page| {
         for connection in &explanation.connections {
@@ -172,7 +173,10 @@ fn stage_of(page: &mut Page, stage: &StageForm) {
                 .iter(),
         );
         if let (Some(most), Some(deadline)) = (stage.at_a_time, &stage.deadline) {
-            page.fact("waits", &format!("for the outside: {most} documents at a time, each at most {deadline}"));
+            page.fact(
+                "waits",
+                &format!("for the outside: {} at a time, each at most {deadline}", count(most, "document")),
+            );
         }
         for keeps in &stage.keeps {
             page.fact("memory", &format!("{}; bound: {}; at a restart: {}", keeps.what, keeps.bound, keeps.restart));
@@ -188,14 +192,14 @@ fn rows_of(page: &mut Page, rows: &RowsBlock) {
         page.fact("fires", &rows.fires);
         page.facts("when", &rows.when);
         if !rows.walked.is_empty() {
-            page.under(&format!("{} JSON paths, found in one walk", rows.walked.len()), |page| {
+            page.under(&format!("{}, found in one walk", count(rows.walked.len(), "JSON path")), |page| {
                 page.pairs(&rows.walked)
             });
         }
         if !rows.evaluated.is_empty() {
-            let how = match rows.rows_as {
-                "columns" => "expressions, each computed from the tree",
-                _ => "values, each computed by itself: rows of this table are merged column by column",
+            let (what, how) = match rows.rows_as {
+                "columns" => ("expression", "each computed from the tree"),
+                _ => ("value", "each computed by itself: rows of this table are merged column by column"),
             };
             let marked: Vec<(String, String)> = rows
                 .evaluated
@@ -205,7 +209,7 @@ fn rows_of(page: &mut Page, rows: &RowsBlock) {
                     (format!("{name}{mark}"), value.clone())
                 })
                 .collect();
-            page.under(&format!("{} {how}", marked.len()), |page| page.pairs(&marked));
+            page.under(&format!("{}, {how}", count(marked.len(), what)), |page| page.pairs(&marked));
         }
         if !rows.optional.is_empty() {
             page.line("`?`: left out where there is no value, so that the row takes nothing from the table");

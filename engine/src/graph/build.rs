@@ -129,15 +129,23 @@ impl Drawing<'_> {
             self.outside(stage, node);
         }
         self.blocks(flow, source, &stages);
-        for expr in flow.expressions() {
-            let tables = expr.functions().iter().filter(|f| f.name == "present");
-            for name in tables.filter_map(|f| f.literals.first().cloned().flatten()) {
-                let table = self.table(&name);
-                self.edge(table, source, vec!["present".to_owned()], true);
-            }
+        self.present(flow.source.message.iter().filter_map(|field| field.expr.as_ref()), source);
+        for (stage, node) in flow.stages.iter().zip(&stages) {
+            self.present(stage.expressions(), *node);
         }
         if self.options.errors {
             self.failures(flow, source);
+        }
+    }
+
+    /// The tables that expressions evaluated at `node` ask for a row.
+    fn present<'e>(&mut self, expressions: impl IntoIterator<Item = &'e Expr>, node: usize) {
+        for expr in expressions {
+            let tables = expr.functions().iter().filter(|f| f.name == "present");
+            for name in tables.filter_map(|f| f.literals.first().cloned().flatten()) {
+                let table = self.table(&name);
+                self.edge(table, node, vec!["present".to_owned()], true);
+            }
         }
     }
 
@@ -185,15 +193,18 @@ impl Drawing<'_> {
             let columns = self.plan.tables.get(&rows.table).map(|t| t.spec.columns.clone()).unwrap_or_default();
             let written = rows.columns.iter().filter_map(|c| columns.get(c.column));
             let written = self.carried(written.map(|c| typed(&c.name, kind_name(Some(c.kind)), !c.nullable)));
-            self.block(flow, (source, stages), table, &rows.trigger, rows.when.as_ref(), written);
+            let begin = self.block(flow, (source, stages), table, &rows.trigger, rows.when.as_ref(), written);
+            self.present(rows.expressions(), begin);
         }
         for send in &flow.sends {
             let topic = self.topic(&send.topic);
             let body = self.carried(send.body.iter().map(|f| typed(&f.name, kind_name(f.kind), f.required)));
-            self.block(flow, (source, stages), topic, &send.trigger, send.when.as_ref(), body);
+            let begin = self.block(flow, (source, stages), topic, &send.trigger, send.when.as_ref(), body);
+            self.present(send.expressions(), begin);
         }
     }
 
+    /// The edge of a block; returns the node that it begins at.
     fn block(
         &mut self,
         flow: &Flow,
@@ -202,7 +213,7 @@ impl Drawing<'_> {
         trigger: &Trigger,
         when: Option<&Expr>,
         carried: Vec<String>,
-    ) {
+    ) -> usize {
         let mut lines = condition(flow, when);
         let begin = match trigger {
             Trigger::Documents(input) => from(*input, source, stages),
@@ -214,6 +225,7 @@ impl Drawing<'_> {
         };
         lines.extend(carried);
         self.edge(begin, to, lines, false);
+        begin
     }
 
     fn outcomes(&mut self, flow: &Flow, source: usize) -> usize {

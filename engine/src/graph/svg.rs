@@ -25,7 +25,7 @@ impl Graph {
     pub fn svg(&self) -> Result<String, String> {
         let laid = self.lay_out()?;
         let mut body = String::new();
-        let (mut right, mut bottom) = (0.0_f64, 0.0_f64);
+        let (mut left_most, mut right, mut bottom) = (0.0_f64, 0.0_f64, 0.0_f64);
         for (at, title) in self.clusters.iter().enumerate() {
             let Some((x, y, width, height)) = laid.node(&format!("c{at}")).and_then(place) else { continue };
             let (left, top) = (x - width / 2.0, y - height / 2.0);
@@ -43,6 +43,12 @@ impl Graph {
             for point in &drawn.points {
                 (right, bottom) = (right.max(point.x), bottom.max(point.y));
             }
+            // Labels stand beside the nodes, and may be longer than any.
+            if let (false, Some(x), Some(y)) = (edge.lines.is_empty(), drawn.x, drawn.y) {
+                let (width, height) = label_size(&edge.lines);
+                left_most = left_most.min(x - width / 2.0 - MARGIN);
+                (right, bottom) = (right.max(x + width / 2.0), bottom.max(y + height / 2.0));
+            }
             body += &self.edge(edge, drawn);
         }
         for (index, node) in self.nodes.iter().enumerate() {
@@ -50,13 +56,13 @@ impl Graph {
             (right, bottom) = (right.max(x + width / 2.0), bottom.max(y + height / 2.0));
             body += &shape(node, x, y, width, height);
         }
-        let (width, height) = (right + MARGIN, bottom + MARGIN);
+        let (width, height) = (right - left_most + MARGIN, bottom + MARGIN);
         Ok(format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" viewBox=\"0 0 {width:.0} {height:.0}\">\n\
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" viewBox=\"{left_most:.0} 0 {width:.0} {height:.0}\">\n\
              <title>{}</title>\n<style>{STYLE}</style>\n\
              <defs><marker id=\"arrow\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"8\" markerHeight=\"8\" orient=\"auto\">\
              <path d=\"M0,0L8,4L0,8Z\" fill=\"#44546f\"/></marker></defs>\n\
-             <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n{body}</svg>\n",
+             <rect x=\"{left_most:.0}\" width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n{body}</svg>\n",
             text(&self.title)
         ))
     }

@@ -308,3 +308,40 @@ fn a_drawing_of_nothing_is_one() {
     assert_eq!(graph.mermaid(), "flowchart TD\n");
     xml(&graph.svg().unwrap());
 }
+
+#[test]
+fn what_asks_a_table_for_a_row_is_where_the_edge_ends() {
+    let asks = "when: kind.order && present('shops', event.shop)";
+    assert!(TOPOLOGY.contains("when: kind.order\n"));
+    let text = TOPOLOGY.replacen("when: kind.order\n", &format!("{asks}\n"), 1);
+    let environment: Environment = [("PASSWORD", "x")].into_iter().collect();
+    let plan = load_str("good.yaml", &text, &environment, "data").unwrap_or_else(|p| panic!("{p}")).plan;
+    let graph = Graph::of(&plan, &[0, 1, 2], &Options::default());
+    let edge = graph.edges.iter().find(|edge| edge.lines.iter().any(|line| line == "present")).unwrap();
+    let (from, to) = (&graph.nodes[edge.from].path, &graph.nodes[edge.to].path);
+    let stage = plan
+        .flows
+        .iter()
+        .flat_map(|flow| &flow.stages)
+        .find(|stage| stage.when.as_ref().is_some_and(|when| when.text().contains("present")));
+    assert_eq!(
+        (from.as_str(), to.as_str()),
+        ("tables.shops", &*format!("flows.orders.stages.{}", stage.unwrap().name))
+    );
+}
+
+#[test]
+fn the_picture_is_as_wide_as_its_longest_label() {
+    let node = |path: &str| Node { path: path.into(), role: Role::Stage, lines: vec![path.into()], cluster: None };
+    let edge = Edge { from: 0, to: 1, lines: vec!["x".repeat(200)], dashed: false };
+    let graph = Graph { title: "t".into(), nodes: vec![node("a"), node("b")], edges: vec![edge], ..Graph::default() };
+    let svg = graph.svg().unwrap();
+    let numbers = |text: &str| -> Vec<f64> { text.split(' ').filter_map(|number| number.parse().ok()).collect() };
+    let view = numbers(svg.split("viewBox=\"").nth(1).unwrap().split('"').next().unwrap());
+    let rect = svg.split("class=\"edge\"").nth(1).unwrap().split("<rect ").nth(1).unwrap();
+    let of = |name: &str| -> f64 {
+        rect.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap().parse().unwrap()
+    };
+    let (left, right) = (of("x"), of("x") + of("width"));
+    assert!(of("width") > 1_000.0 && left >= view[0] && right <= view[0] + view[2], "{left} {right} in {view:?}");
+}

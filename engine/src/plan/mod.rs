@@ -290,6 +290,13 @@ pub struct Rows {
     pub place: Place,
 }
 
+impl Rows {
+    /// Every expression of the block.
+    pub fn expressions(&self) -> impl Iterator<Item = &Expr> {
+        self.when.iter().chain(self.columns.iter().map(|column| &column.value))
+    }
+}
+
 /// A column that a block writes.
 #[derive(Clone, Debug)]
 pub struct ColumnValue {
@@ -337,6 +344,14 @@ pub struct BodyField {
     pub required: bool,
 }
 
+impl Send {
+    /// Every expression of the block.
+    pub fn expressions(&self) -> impl Iterator<Item = &Expr> {
+        let headers = self.headers.iter().map(|(_, value)| value);
+        self.when.iter().chain(&self.key).chain(self.body.iter().map(|field| &field.value)).chain(headers)
+    }
+}
+
 impl Flow {
     /// Every expression of the flow.
     pub fn expressions(&self) -> Vec<&Expr> {
@@ -357,44 +372,9 @@ impl Flow {
     /// Every expression behind the source.
     fn later_expressions(&self) -> Vec<&Expr> {
         let mut all: Vec<&Expr> = Vec::new();
-        for stage in &self.stages {
-            all.extend(&stage.when);
-            match &stage.kind {
-                StageKind::Route { by, .. } => all.push(by),
-                StageKind::Pick { value, .. } => all.push(value),
-                StageKind::Each { list } => all.push(list),
-                StageKind::Filter { keep, .. } => all.push(keep),
-                StageKind::Dedup { key, at, .. } => all.extend([key, at]),
-                StageKind::Aggregate { by, sum, .. } => all.extend(by.values().chain(sum.values())),
-                StageKind::Enrich(enrich) => {
-                    all.extend(enrich.call.expressions());
-                    all.extend(enrich.batch.as_ref().map(|b| &b.by));
-                    all.extend(enrich.cache.as_ref().and_then(|c| c.since.as_ref()));
-                }
-                StageKind::Download(download) => {
-                    all.extend([&download.url, &download.name]);
-                    all.extend(&download.expires);
-                    if let Some(refresh) = &download.refresh {
-                        all.extend(refresh.call.expressions());
-                        all.push(&refresh.url);
-                    }
-                }
-                StageKind::Upload(upload) => {
-                    all.push(&upload.file);
-                    all.extend(upload.to.expressions());
-                    all.extend([&upload.content_type, &upload.bytes, &upload.sha256].into_iter().flatten());
-                }
-            }
-        }
-        for rows in &self.rows {
-            all.extend(&rows.when);
-            all.extend(rows.columns.iter().map(|c| &c.value));
-        }
-        for send in &self.sends {
-            all.extend(send.when.iter().chain(&send.key));
-            all.extend(send.body.iter().map(|f| &f.value));
-            all.extend(send.headers.iter().map(|(_, value)| value));
-        }
+        all.extend(self.stages.iter().flat_map(Stage::expressions));
+        all.extend(self.rows.iter().flat_map(Rows::expressions));
+        all.extend(self.sends.iter().flat_map(Send::expressions));
         all
     }
 }

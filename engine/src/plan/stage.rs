@@ -23,6 +23,41 @@ pub struct Stage {
     pub place: Place,
 }
 
+impl Stage {
+    /// Every expression of the stage.
+    pub fn expressions(&self) -> Vec<&Expr> {
+        let mut all: Vec<&Expr> = Vec::new();
+        all.extend(&self.when);
+        match &self.kind {
+            StageKind::Route { by, .. } => all.push(by),
+            StageKind::Pick { value, .. } => all.push(value),
+            StageKind::Each { list } => all.push(list),
+            StageKind::Filter { keep, .. } => all.push(keep),
+            StageKind::Dedup { key, at, .. } => all.extend([key, at]),
+            StageKind::Aggregate { by, sum, .. } => all.extend(by.values().chain(sum.values())),
+            StageKind::Enrich(enrich) => {
+                all.extend(enrich.call.expressions());
+                all.extend(enrich.batch.as_ref().map(|b| &b.by));
+                all.extend(enrich.cache.as_ref().and_then(|c| c.since.as_ref()));
+            }
+            StageKind::Download(download) => {
+                all.extend([&download.url, &download.name]);
+                all.extend(&download.expires);
+                if let Some(refresh) = &download.refresh {
+                    all.extend(refresh.call.expressions());
+                    all.push(&refresh.url);
+                }
+            }
+            StageKind::Upload(upload) => {
+                all.push(&upload.file);
+                all.extend(upload.to.expressions());
+                all.extend([&upload.content_type, &upload.bytes, &upload.sha256].into_iter().flatten());
+            }
+        }
+        all
+    }
+}
+
 /// How a document leaves early.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leave {

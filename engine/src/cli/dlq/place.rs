@@ -7,6 +7,7 @@ use connectors::clock::{Clock, SystemClock};
 use connectors::log::Log;
 
 use super::Selection;
+use crate::cli::topics::must_be_there;
 use crate::cli::{Failed, Loading, terminal};
 use crate::dlq::{Queue, queues};
 use crate::plan::{Connection, Kafka, Plan};
@@ -79,10 +80,7 @@ async fn unambiguous(id: &str, places: &[Place]) -> Result<(), Failed> {
 }
 
 async fn opened(kafka: &Kafka, data: &Path, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Log>, Failed> {
-    let file = data.join("topics").join("topics.redb");
-    if kafka.brokers.is_none() && !tokio::fs::try_exists(&file).await.unwrap_or(false) {
-        return Err(Failed::usage(format!("{} is not there: nothing has run with this --data yet", file.display())));
-    }
+    must_be_there(kafka, data)?;
     Ok(remote::open(kafka, data, clock.clone()).await?)
 }
 

@@ -6,19 +6,22 @@
 //! are reads, unless that is not wanted; then a message stops where its call would be. Downloads and uploads are checked as far
 //! as that goes without asking anybody, and told. `systems` is the outside of it, `show` what people read.
 //!
-//! Each flow reads its own source only: what one would send to another is shown, and not read. Messages go one after the other,
-//! so that what is shown belongs to one.
+//! Each flow reads its own source only, with its retry topics as far as they are due: what one would send to another is shown, and not
+//! read. Messages go one after the other, so that what is shown belongs to one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connectors::log::{Message, Source as _};
+use connectors::clock::{Clock, Micros};
+use connectors::log::{Log, Message, Source as _};
 use connectors::{Error, Result, file};
 
 use self::systems::Dry;
 use super::{Options, Outside};
 use crate::dataflow::flow::{Running, start};
 use crate::plan::{Flow, Plan, SourceKind, StageKind};
+use crate::stage::message::header;
 
 mod look;
 mod show;
@@ -27,7 +30,7 @@ mod systems;
 /// What is wanted of a dry run.
 #[derive(Clone, Copy, Debug)]
 pub struct Wishes {
-    /// Messages of each source.
+    /// Messages of each topic or file that a flow reads.
     pub messages: usize,
     /// Whether APIs are called.
     pub calls: bool,
@@ -66,8 +69,8 @@ pub async fn run(
     let outside = Outside::open(&plan, chosen, options, systems.clone()).await?;
     for flow in chosen.iter().filter_map(|index| plan.flows.get(*index)) {
         let named = |e: Error| vec![format!("flow {}: {e}", flow.name)];
-        let messages = read(&outside, flow, wishes.messages).await.map_err(named)?;
-        tell(&show::head(&plan, flow, messages.len()));
+        let Next { messages, waiting } = read(&outside, flow, wishes.messages, &*options.clock).await.map_err(named)?;
+        tell(&show::head(&plan, flow, &messages, &waiting));
         if messages.is_empty() {
             continue;
         }
@@ -124,16 +127,58 @@ async fn settled(running: &Running, count: usize) -> Result<(), String> {
     }
 }
 
-/// The first messages that `flow` would read of its own topic or files: behind the committed position, where there is one.
-async fn read(outside: &Outside, flow: &Flow, most: usize) -> Result<Vec<Message>> {
+/// What a flow would read next.
+#[derive(Default)]
+struct Next {
+    /// Its messages.
+    messages: Vec<Message>,
+    /// Retry topics in which more messages wait for their time, each with how many, and the instant at which the first is due.
+    waiting: Vec<(String, usize, Micros)>,
+}
+
+/// The first messages that `flow` would read of its own topic or files, behind the committed position, where there is one, and
+/// those of its retry topics that are due.
+async fn read(outside: &Outside, flow: &Flow, most: usize, clock: &dyn Clock) -> Result<Next> {
     let (connection, topic, group) = match &flow.source.kind {
         SourceKind::Topic { connection, topic, group } => (connection, topic, group),
         SourceKind::File { path } => {
             let mut lines = file::Source::open(outside.file_options(flow, path)).await?;
-            return Ok(lines.poll(most, usize::MAX, Duration::ZERO).await?.messages);
+            let messages = lines.poll(most, usize::MAX, Duration::ZERO).await?.messages;
+            return Ok(Next { messages, ..Next::default() });
         }
     };
     let log = outside.log(connection)?;
+    let mut next = Next { messages: of_topic(&**log, group, topic, most).await?, ..Next::default() };
+    let retry = &flow.source.retry;
+    // Retry topics are made by the first message that needs one.
+    let there = if retry.topics().next().is_some() { log.topics().await? } else { Vec::new() };
+    for topic in retry.topics().filter(|topic| there.iter().any(|known| known == topic)) {
+        let mut first = None;
+        let mut held = BTreeSet::new();
+        let mut waiting = 0;
+        for message in of_topic(&**log, group, topic, most).await? {
+            let due = due(&message).filter(|due| *due > clock.now());
+            // One that is not due holds back those behind it.
+            if let Some(due) = due {
+                held.insert(message.partition);
+                first = Some(first.map_or(due, |first: Micros| first.min(due)));
+            }
+            match held.contains(&message.partition) {
+                true => waiting += 1,
+                false => next.messages.push(message),
+            }
+        }
+        next.waiting.extend(first.map(|first| (topic.to_owned(), waiting, first)));
+    }
+    Ok(next)
+}
+
+fn due(message: &Message) -> Option<Micros> {
+    message.header(header::DUE)?.parse().ok()
+}
+
+/// The first messages of a topic behind the position of a group.
+async fn of_topic(log: &dyn Log, group: &str, topic: &str, most: usize) -> Result<Vec<Message>> {
     let (position, bounds) = (log.position(group, topic).await?, log.bounds(topic).await?);
     let mut messages = Vec::new();
     for bounds in bounds {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use connectors::clock::Micros;
 use connectors::log::{Message, Record};
 use connectors::redact::redact;
 use sonic_rs::JsonValueTrait as _;
@@ -16,19 +17,32 @@ use crate::stage::message::header;
 const LONGEST: usize = 200;
 
 /// What is said before the messages of a flow.
-pub(super) fn head(plan: &Plan, flow: &Flow, messages: usize) -> String {
+pub(super) fn head(plan: &Plan, flow: &Flow, messages: &[Message], waiting: &[(String, usize, Micros)]) -> String {
+    let own = |message: &&Message| flow.source.retry.topics().all(|topic| *message.topic != *topic);
+    let (all, own) = (messages.len(), messages.iter().filter(own).count());
     let from = match &flow.source.kind {
         SourceKind::Topic { connection, topic, group } => {
             format!("topic {topic} on {connection}, from the position of group {group}, else from the first message")
         }
         SourceKind::File { path } => format!("{}, from the position of the flow", path.display()),
     };
-    let what = match messages {
+    let what = match own {
         0 => "nothing is left to be read".to_owned(),
-        1 => "1 message".to_owned(),
-        count => format!("{count} messages"),
+        own => count(own, "message"),
     };
-    format!("flow {}/{}: {what} of {from}\n", plan.name, flow.name)
+    let mut head = format!("flow {}/{}: {what} of {from}\n", plan.name, flow.name);
+    if all > own {
+        head += &format!("  and {} of its retry topics, due by now\n", count(all - own, "message"));
+    }
+    for (topic, waiting, due) in waiting {
+        let (many, due) = (count(*waiting, "message"), time::format_timestamp(*due));
+        head += &format!("  and not yet {many} of retry topic {topic}, the first due {due}\n");
+    }
+    head
+}
+
+fn count(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// Where a message was read.
