@@ -93,10 +93,7 @@ impl Form<'_> {
             Kind::Map(names, inner) => self.map(node, *names, inner, kind, at),
             Kind::Object(shape) => self.object(node, shape, at),
             Kind::Any => node.once(),
-            Kind::Tree(generators) => {
-                node.once();
-                self.tree(node, generators);
-            }
+            Kind::Tree(generators) => self.tree(node, generators),
             Kind::ListOr(inner, shape) => match &mut node.value {
                 Value::List(items) => items.iter_mut().for_each(|item| self.value(item, inner, at)),
                 _ => self.object(node, shape, at),
@@ -113,6 +110,7 @@ impl Form<'_> {
 
     /// Checks the generators in a tree.
     fn tree(&mut self, node: &mut Node, generators: &'static [&'static Shape]) {
+        node.once();
         let generator = match &mut node.value {
             Value::List(items) => return items.iter_mut().for_each(|item| self.tree(item, generators)),
             Value::Map(entries) => repair::generator(entries, node.span, generators, self.source, self.problems),
