@@ -9,7 +9,6 @@
 # jars. Several brokers can share DIR, each with its port.
 #
 # KAFKA_PORT (9092)   plaintext; the controller listens on the next port
-# KAFKA_ADVERTISED    the port that clients are told of the plaintext listener, if it is another: that of a proxy
 # KAFKA_OWNER=PID     the broker ends when that process has ended, however it ended
 # KAFKA_SASL=1        SASL_PLAINTEXT as well, on PORT+2, mechanism PLAIN, user admin, password admin-secret
 # KAFKA_HEAP (512m)   KAFKA_VERSION (4.4.0)   KAFKA_WAIT (60) seconds that a start may take
@@ -84,10 +83,9 @@ XML
 }
 
 configure() {
-  local listeners="PLAINTEXT://127.0.0.1:$port" advertised="PLAINTEXT://127.0.0.1:${KAFKA_ADVERTISED:-$port}" protocols="PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT" sasl=""
+  local listeners="PLAINTEXT://127.0.0.1:$port" protocols="PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT" sasl=""
   if [ "${KAFKA_SASL:-0}" = 1 ]; then
     listeners+=",SASL://127.0.0.1:$((port + 2))"
-    advertised+=",SASL://127.0.0.1:$((port + 2))"
     protocols+=",SASL:SASL_PLAINTEXT"
     sasl='sasl.enabled.mechanisms=PLAIN
 listener.name.sasl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username="admin" password="admin-secret" user_admin="admin-secret";'
@@ -99,7 +97,7 @@ node.id=1
 controller.quorum.voters=1@127.0.0.1:$((port + 1))
 controller.listener.names=CONTROLLER
 listeners=$listeners,CONTROLLER://127.0.0.1:$((port + 1))
-advertised.listeners=$advertised
+advertised.listeners=$listeners
 listener.security.protocol.map=$protocols
 inter.broker.listener.name=PLAINTEXT
 log.dirs=$data

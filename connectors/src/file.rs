@@ -94,12 +94,6 @@ impl Source {
 impl log::Source for Source {
     async fn poll(&mut self, max_messages: usize, max_bytes: usize, wait: Duration) -> Result<Polled> {
         let deadline = Instant::now() + wait;
-        if max_messages == 0 {
-            if self.assigned.is_empty() {
-                tokio::time::sleep_until(deadline).await;
-            }
-            return Ok(Polled { assigned: std::mem::take(&mut self.assigned), ..Polled::default() });
-        }
         loop {
             let mut tails: Vec<(Arc<str>, Tail)> =
                 self.files.iter().map(|(t, tail)| (t.clone(), tail.clone())).collect();
@@ -107,7 +101,7 @@ impl log::Source for Source {
             tails.rotate_left(first);
             let options = self.options.clone();
             let (messages, moved, found) = blocking(move || {
-                let (messages, moved) = read(&options, tails, max_messages, max_bytes)?;
+                let (messages, moved) = read(&options, tails, max_messages.max(1), max_bytes)?;
                 let found = if messages.is_empty() { find(&options.path)? } else { Vec::new() };
                 Ok((messages, moved, found))
             })
@@ -122,8 +116,7 @@ impl log::Source for Source {
             self.add(found);
             let now = Instant::now();
             if !messages.is_empty() || !self.assigned.is_empty() || now >= deadline {
-                let assigned = std::mem::take(&mut self.assigned);
-                return Ok(Polled { messages, assigned, ..Polled::default() });
+                return Ok(Polled { messages, assigned: std::mem::take(&mut self.assigned), revoked: Vec::new() });
             }
             tokio::time::sleep_until(deadline.min(now + LOOK)).await;
         }

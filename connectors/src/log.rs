@@ -81,9 +81,6 @@ pub struct Subscription {
     pub delayed: Vec<String>,
     /// Asked about the heads of `delayed`.
     pub gate: Gate,
-    /// The name of this member's transactions; none: it makes none. A name belongs to one member at a time, and to the same one
-    /// after a restart: whoever takes it ends what its last owner left open, and shuts that one out.
-    pub transactions: Option<String>,
 }
 
 /// One answer of [`Source::poll`]. A partition that is both revoked and assigned was lost and came back: it is read again
@@ -96,17 +93,13 @@ pub struct Polled {
     pub assigned: Vec<Partition>,
     /// Partitions that this member lost: their positions must not be committed any more.
     pub revoked: Vec<Partition>,
-    /// Partitions that it is about to lose. Nothing more is read of them; what was read may still be finished and committed,
-    /// and then [`Source::release`] lets them go. They are lost without that too, after a while.
-    pub leaving: Vec<Partition>,
 }
 
 /// Something that delivers messages and remembers a position.
 #[async_trait]
 pub trait Source: Send {
     /// Waits up to `wait` for messages and returns what there is: at most about `max_messages` and `max_bytes`, but at
-    /// least one message when one is there. With `max_messages` 0 there are none, and it only tells what becomes of partitions.
-    /// An empty answer is not the end. Cancelling the call loses nothing.
+    /// least one message when one is there. An empty answer is not the end. Cancelling the call loses nothing.
     async fn poll(&mut self, max_messages: usize, max_bytes: usize, wait: Duration) -> Result<Polled>;
 
     /// Makes `position` the place to resume from. Partitions that are not named keep theirs. Durable when it returns.
@@ -122,16 +115,9 @@ pub trait Source: Send {
 
     /// Writes `records` and makes `position` the place to resume from, in one transaction: either both are durable or
     /// neither is. Fails without writing when a partition of `position` was lost to another member.
-    ///
-    /// An error says that nothing was written, or that nobody knows. Either way the caller brings the same again, less what
-    /// belongs to partitions that it has heard are revoked, until it is done: what became of the last try is found out first,
-    /// so that it is written once.
     async fn commit_with_records(&mut self, _records: Vec<Record>, _position: &Position) -> Result<()> {
         Err(crate::Error::permanent("this source cannot write records and its position in one transaction"))
     }
-
-    /// Lets go of partitions that are [leaving](Polled::leaving): all that was read of them is committed.
-    fn release(&mut self, _partitions: &[Partition]) {}
 
     /// Leaves the group and waits until that is done. Dropping the source leaves too, but does not wait.
     async fn close(&mut self) -> Result<()> {

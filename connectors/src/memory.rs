@@ -14,8 +14,7 @@
 //! log.producer().await?.send(vec![record]).await?;
 //!
 //! let (topics, gate) = (vec!["orders".into()], Arc::new(|_: &_| true));
-//! let subscription = Subscription { group: "g".into(), topics, delayed: vec![], gate, transactions: None };
-//! let mut source = log.subscribe(subscription).await?;
+//! let mut source = log.subscribe(Subscription { group: "g".into(), topics, delayed: vec![], gate }).await?;
 //! let polled = source.poll(100, 1 << 20, Duration::from_secs(1)).await?;
 //! assert_eq!(polled.messages.len(), 1);
 //! # Ok(())

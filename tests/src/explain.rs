@@ -153,12 +153,6 @@ fn a_change_of_the_topology_changes_what_is_told_of_it() {
             "delays: [7m]",
             "waits 7m in xact.downloads.retry.7m",
         ),
-        (
-            "xact",
-            "    aliases: [xact-result-processor]\n",
-            "    aliases: [xact-result-processor]\n    delivery: exactly_once\n",
-            "with it: its messages, in one transaction on bus: xact.results.retry.5m",
-        ),
         ("xact", "else: {warn: its attachments", "else: {permanent: its attachments", "else: dead: its attachments"),
     ];
     for (name, from, to, says) in cases {

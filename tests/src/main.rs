@@ -10,7 +10,7 @@
 //! - `made_up`: topologies of no domain, for the two below.
 //! - `observe`: what a running program shows of itself.
 //! - `dlq`: dead letters are found, replayed and purged, while a program runs and while none does.
-//! - `exact`: a flow that delivers exactly once, killed again and again. `errors`: what failures mean, and where they go.
+//! - `errors`: what failures mean, and where they go.
 //! - `poison`: malformed messages, answers and files by the thousand.
 //! - `secrets`: what is planted in a run is in nothing that it says.
 //! - `settings`: every setting of a topology has its effect; each domain lists its own.
@@ -36,7 +36,6 @@ mod dlq;
 mod docs;
 mod dry;
 mod errors;
-mod exact;
 mod explain;
 mod files;
 mod github;

@@ -180,13 +180,6 @@ impl Started {
         Ended { status, out: read(&self.out), err: read(&self.err) }
     }
 
-    /// Asks it to end, and waits until it has.
-    pub fn terminate(self) -> Ended {
-        let told = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().expect("kill");
-        assert!(told.success(), "it had ended; it said:\n{}", tail(&read(&self.err)));
-        self.finish()
-    }
-
     /// Kills it, as a machine that loses its power would.
     pub fn kill(mut self) {
         self.child.kill().expect("the program can be killed");

@@ -9,11 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-use super::transactions;
+use crate::Category;
 use crate::log::{Gate, Log, Message, Partition, Polled, Position, Record, Source, Subscription, TopicSpec};
 
 /// How long a case waits for what must come; a broker needs seconds to balance a group.
-pub(super) const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(40);
 /// One poll.
 const WAIT: Duration = Duration::from_millis(200);
 
@@ -37,8 +37,7 @@ pub const CASES: &[Case] = &[
     ("positions_of_lost_partitions_are_not_committed", |log, name| Box::pin(fenced(log, name))),
     ("a_write_to_nowhere_fails", |log, name| Box::pin(nowhere(log, name))),
     ("what_is_trimmed_is_gone_and_the_offsets_go_on", |log, name| Box::pin(trim(log, name))),
-    ("records_and_position_are_one_transaction", |log, name| Box::pin(transactions::together(log, name))),
-    ("a_transaction_over_a_lost_partition_writes_nothing", |log, name| Box::pin(transactions::lost(log, name))),
+    ("records_and_position_are_one_transaction", |log, name| Box::pin(transaction(log, name))),
 ];
 
 /// Runs all cases on `log`, one after the other. `prefix` begins the names of topics and groups.
@@ -50,11 +49,11 @@ pub async fn all(log: Arc<dyn Log>, prefix: &str) {
     }
 }
 
-pub(super) fn spec(name: &str, partitions: i32) -> TopicSpec {
+fn spec(name: &str, partitions: i32) -> TopicSpec {
     TopicSpec { name: name.to_string(), partitions }
 }
 
-pub(super) fn record(topic: &str, key: Option<&str>, payload: &str) -> Record {
+fn record(topic: &str, key: Option<&str>, payload: &str) -> Record {
     Record {
         topic: Arc::from(topic),
         key: key.map(|key| Bytes::copy_from_slice(key.as_bytes())),
@@ -67,38 +66,38 @@ fn open() -> Gate {
     Arc::new(|_| true)
 }
 
-pub(super) fn plain(group: &str, topics: &[&str]) -> Subscription {
+fn plain(group: &str, topics: &[&str]) -> Subscription {
     let topics = topics.iter().map(|topic| (*topic).to_string()).collect();
-    Subscription { group: group.to_string(), topics, delayed: Vec::new(), gate: open(), transactions: None }
+    Subscription { group: group.to_string(), topics, delayed: Vec::new(), gate: open() }
 }
 
-pub(super) async fn create(log: &dyn Log, topics: &[TopicSpec]) {
+async fn create(log: &dyn Log, topics: &[TopicSpec]) {
     log.create(topics).await.expect("topics are created");
 }
 
-pub(super) async fn send(log: &dyn Log, records: Vec<Record>) {
+async fn send(log: &dyn Log, records: Vec<Record>) {
     log.producer().await.expect("a producer").send(records).await.expect("records are written");
 }
 
-pub(super) async fn join(log: &dyn Log, subscription: Subscription) -> Box<dyn Source> {
+async fn join(log: &dyn Log, subscription: Subscription) -> Box<dyn Source> {
     log.subscribe(subscription).await.expect("joining works")
 }
 
 /// Numbers as payloads, spread over keys.
-pub(super) fn numbers(topic: &str, range: std::ops::Range<u32>) -> Vec<Record> {
+fn numbers(topic: &str, range: std::ops::Range<u32>) -> Vec<Record> {
     range.map(|n| record(topic, Some(&format!("key-{}", n % 7)), &n.to_string())).collect()
 }
 
-pub(super) fn text(message: &Message) -> String {
+fn text(message: &Message) -> String {
     String::from_utf8_lossy(&message.payload).into_owned()
 }
 
 /// What a member has seen so far.
 #[derive(Default)]
-pub(super) struct Seen {
+struct Seen {
     messages: Vec<Message>,
-    pub(super) owned: BTreeSet<Partition>,
-    pub(super) revoked: BTreeSet<Partition>,
+    owned: BTreeSet<Partition>,
+    revoked: BTreeSet<Partition>,
 }
 
 impl Seen {
@@ -111,11 +110,8 @@ impl Seen {
         self.messages.extend(polled.messages);
     }
 
-    pub(super) async fn poll(&mut self, source: &mut dyn Source) {
-        let polled = source.poll(1000, 1 << 20, WAIT).await.expect("polling works");
-        // Whoever takes its time with what is leaving finds it gone all the same; a case does not wait for that.
-        source.release(&polled.leaving);
-        self.add(polled);
+    async fn poll(&mut self, source: &mut dyn Source) {
+        self.add(source.poll(1000, 1 << 20, WAIT).await.expect("polling works"));
     }
 
     /// Polls until `done`.
@@ -127,12 +123,12 @@ impl Seen {
         }
     }
 
-    pub(super) fn texts(&self) -> Vec<String> {
+    fn texts(&self) -> Vec<String> {
         self.messages.iter().map(text).collect()
     }
 
     /// The position behind everything seen.
-    pub(super) fn position(&self) -> Position {
+    fn position(&self) -> Position {
         let mut position = Position::new();
         for message in &self.messages {
             position.insert((message.topic.clone(), message.partition), message.offset + 1);
@@ -141,7 +137,7 @@ impl Seen {
     }
 }
 
-pub(super) async fn drain(source: &mut dyn Source, count: usize) -> Seen {
+async fn drain(source: &mut dyn Source, count: usize) -> Seen {
     let mut seen = Seen::default();
     seen.until(source, &format!("{count} messages"), |seen| seen.messages.len() >= count).await;
     // One more look for messages that must not be there.
@@ -271,7 +267,7 @@ async fn gate(log: Arc<dyn Log>, name: String) {
         let released = released.clone();
         move |message| message.payload != "held" || released.load(Ordering::SeqCst)
     });
-    let subscription = Subscription { delayed: vec![slow], gate, ..plain(&name, &[&fast]) };
+    let subscription = Subscription { group: name.clone(), topics: vec![fast.clone()], delayed: vec![slow], gate };
     let mut source = join(&*log, subscription).await;
     let mut seen = Seen::default();
     seen.until(&mut *source, "messages past a held head", |seen| seen.messages.len() >= 2).await;
@@ -311,12 +307,6 @@ async fn limits(log: Arc<dyn Log>, name: String) {
     let big = "x".repeat(10_000);
     send(&*log, (0..20).map(|_| record(&name, None, &big)).collect()).await;
     let mut source = join(&*log, plain(&name, &[&name])).await;
-    let mut seen = Seen::default();
-    while seen.owned.is_empty() {
-        seen.add(source.poll(0, 1 << 20, WAIT).await.expect("polling works"));
-    }
-    seen.add(source.poll(0, 1 << 20, WAIT).await.expect("polling works"));
-    assert!(seen.messages.is_empty(), "none were asked for");
     let mut total = 0;
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while total < 20 {
@@ -455,4 +445,24 @@ async fn nowhere(log: Arc<dyn Log>, name: String) {
     if let Err(error) = sent {
         assert!(error.message.contains(&name), "{error}");
     }
+}
+
+async fn transaction(log: Arc<dyn Log>, name: String) {
+    let (from, to) = (format!("{name}.from"), format!("{name}.to"));
+    create(&*log, &[spec(&from, 1), spec(&to, 1)]).await;
+    send(&*log, numbers(&from, 0..5)).await;
+    let mut source = join(&*log, plain(&name, &[&from])).await;
+    let seen = drain(&mut *source, 5).await;
+    let result = source.commit_with_records(vec![record(&to, None, "out")], &seen.position()).await;
+    if !source.is_transactional() {
+        assert_eq!(result.expect_err("it said it cannot").category, Category::Permanent);
+        return;
+    }
+    result.expect("the transaction works");
+    assert_eq!(log.position(&name, &from).await.expect("a position"), BTreeMap::from([(0, 5)]));
+    assert_eq!(log.read(&to, 0, 0, 10).await.expect("reading works").len(), 1);
+    // A partition that is not ours: nothing is written.
+    let foreign = Position::from([((Arc::from(&*to), 0), 1)]);
+    source.commit_with_records(vec![record(&to, None, "lost")], &foreign).await.expect_err("the partition is not ours");
+    assert_eq!(log.read(&to, 0, 0, 10).await.expect("reading works").len(), 1);
 }

@@ -3,4 +3,3 @@
 
 pub mod log;
 pub mod table;
-mod transactions;

@@ -107,7 +107,6 @@ mod tests {
             topics: vec!["orders".into()],
             delayed: vec![],
             gate: Arc::new(|_| true),
-            transactions: None,
         };
         let mut source = log.subscribe(subscription).await.unwrap();
         let messages = source.poll(10, 1 << 20, Duration::from_secs(5)).await.unwrap().messages;

@@ -43,9 +43,9 @@ pub struct Options {
     pub breaker_failures: u32,
     /// How long it rests, scaled by the clock. Default 30 s.
     pub breaker_cooldown: Duration,
-    /// How long a transaction may be open before the brokers abort it: so long the positions of a member that is gone for good
-    /// may keep its partitions from the others. Default 30 s.
-    pub transaction_timeout: Duration,
+    /// Makes sources transactional; the group's name is appended. It must be unique for each process of a group, and the
+    /// same after a restart, so that a predecessor that still lives is fenced. Default: none.
+    pub transactional_id: Option<String>,
     /// Further librdkafka settings of consumers, such as `fetch.min.bytes` or `group.instance.id`.
     pub consumer: BTreeMap<String, String>,
     /// Further librdkafka settings of producers, such as `linger.ms` or `compression.type`.
@@ -53,12 +53,11 @@ pub struct Options {
 }
 
 /// What the promises of this module stand on.
-const OURS: [&str; 9] = [
+const OURS: [&str; 8] = [
     "bootstrap.servers",
     "group.id",
     "enable.auto.commit",
     "enable.auto.offset.store",
-    "isolation.level",
     "enable.idempotence",
     "acks",
     "partitioner",
@@ -147,7 +146,7 @@ impl Options {
             replication: -1,
             breaker_failures: 5,
             breaker_cooldown: Duration::from_secs(30),
-            transaction_timeout: Duration::from_secs(30),
+            transactional_id: None,
             consumer: BTreeMap::new(),
             producer: BTreeMap::new(),
         }

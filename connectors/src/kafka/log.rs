@@ -253,7 +253,7 @@ impl log::Log for Log {
     }
 
     async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn log::Source>> {
-        Ok(Box::new(Source::join(&self.options, self.clock.clone(), self.health.clone(), subscription).await?))
+        Ok(Box::new(Source::join(&self.options, self.clock.clone(), self.health.clone(), subscription)?))
     }
 
     async fn producer(&self) -> Result<Arc<dyn log::Producer>> {

@@ -3,15 +3,11 @@
 //!
 //! A partition's queue is split off *before* the partition is assigned: librdkafka leaves a queue that the application
 //! has taken alone when fetching starts, so no message can slip into the main queue first.
-//!
-//! A partition that the group takes away is announced first: nothing more is read of it, and the thread waits in the
-//! rebalance until whoever polls has committed what was read, or until the time for that is over. The group hears the
-//! heartbeats of librdkafka's own thread meanwhile, and the partitions that stay are read on.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rdkafka::config::RDKafkaLogLevel;
@@ -50,10 +46,6 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// Something to look at: messages, a rebalance, an error.
     pub(super) changed: Arc<Notify>,
-    /// A partition that is leaving was released, or the member closes.
-    released: Condvar,
-    /// How long a partition that is leaving is waited for: well before the group would miss us.
-    patience: Duration,
     /// Held while positions are committed and while partitions are taken away, so that no commit names a partition that
     /// was lost meanwhile.
     pub(super) commits: Mutex<()>,
@@ -63,10 +55,6 @@ struct State {
     lanes: BTreeMap<Partition, Lane>,
     assigned: Vec<Partition>,
     revoked: Vec<Partition>,
-    /// Partitions that are about to go, until they are released.
-    leaving: BTreeSet<Partition>,
-    /// Those of them that nobody was told of yet.
-    announced: Vec<Partition>,
     breaker: Breaker,
     failure: Option<Error>,
     closing: bool,
@@ -109,16 +97,12 @@ impl Member {
                 lanes: BTreeMap::new(),
                 assigned: Vec::new(),
                 revoked: Vec::new(),
-                leaving: BTreeSet::new(),
-                announced: Vec::new(),
                 breaker: Breaker::new(options.breaker_failures, cooldown),
                 failure: None,
                 closing: false,
                 turn: 0,
             }),
             changed: Arc::default(),
-            released: Condvar::new(),
-            patience: options.session_timeout / 2,
             commits: Mutex::default(),
         });
         let what = format!("joining group {group}");
@@ -146,7 +130,6 @@ impl Member {
             state.closing = true;
             std::mem::take(&mut state.lanes)
         };
-        self.shared.released.notify_all();
         // The queues hold the consumer: it goes when they and the thread have gone.
         drop(lanes);
         let _ = self.thread.join();
@@ -214,44 +197,9 @@ impl Shared {
         self.state().breaker.succeed();
     }
 
-    /// The partitions that this member owns. One that was lost and came back counts only once its loss was told: positions from
-    /// before belong to nobody.
+    /// The partitions that this member owns.
     pub(super) fn owned(&self) -> BTreeSet<Partition> {
-        let state = self.state();
-        state.lanes.keys().filter(|partition| !state.revoked.contains(partition)).cloned().collect()
-    }
-
-    /// Whoever polls is done with `partitions`.
-    pub(super) fn release(&self, partitions: &[Partition]) {
-        self.state().leaving.retain(|partition| !partitions.contains(partition));
-        self.released.notify_all();
-    }
-
-    /// Announces that `partitions` are about to go, and waits until they are released, for as long as there is time.
-    fn announce(&self, partitions: &[Partition]) {
-        let deadline = Instant::now() + self.patience;
-        let mut state = self.state();
-        let State { leaving, announced, lanes, assigned, .. } = &mut *state;
-        // Of what nobody was told that it came, nothing was read.
-        let known = |partition: &&Partition| lanes.contains_key(*partition) && !assigned.contains(partition);
-        let going: Vec<Partition> = partitions.iter().filter(known).cloned().collect();
-        leaving.extend(going.iter().cloned());
-        announced.extend(going);
-        self.changed.notify_waiters();
-        while !(state.closing || state.leaving.is_empty()) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                let group = &self.group;
-                let count = state.leaving.len();
-                tracing::warn!(
-                    group,
-                    count,
-                    "partitions are given up with messages of them in flight: these are read again"
-                );
-                break;
-            }
-            state = self.released.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
+        self.state().lanes.keys().cloned().collect()
     }
 
     /// Whether a head waits for its gate.
@@ -278,9 +226,8 @@ impl Shared {
             self.note(&mut state, error);
         }
         let (assigned, revoked) = (std::mem::take(&mut state.assigned), std::mem::take(&mut state.revoked));
-        let leaving = std::mem::take(&mut state.announced);
-        let nothing = messages.is_empty() && assigned.is_empty() && revoked.is_empty() && leaving.is_empty();
-        Ok((!nothing).then_some(Polled { messages, assigned, revoked, leaving }))
+        let nothing = messages.is_empty() && assigned.is_empty() && revoked.is_empty();
+        Ok((!nothing).then_some(Polled { messages, assigned, revoked }))
     }
 
     fn assign(&self, consumer: &Arc<BaseConsumer<Context>>, partitions: Vec<(String, i32)>) {
@@ -308,18 +255,11 @@ impl Shared {
         self.changed.notify_waiters();
     }
 
-    /// Takes partitions away; those that are `lost` are somebody else's already.
-    fn revoke(&self, partitions: Vec<(String, i32)>, lost: bool) {
-        let partitions = partitions.into_iter().map(|(topic, partition)| (Arc::from(topic), partition));
-        let partitions: Vec<Partition> = partitions.collect();
-        if !lost {
-            self.announce(&partitions);
-        }
+    fn revoke(&self, partitions: Vec<(String, i32)>) {
         let commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.state();
-        for partition in partitions {
-            state.leaving.remove(&partition);
-            state.announced.retain(|known| *known != partition);
+        for (topic, partition) in partitions {
+            let partition = (Arc::from(topic), partition);
             if state.lanes.remove(&partition).is_some() {
                 // What was given and taken between two polls was never there.
                 let State { assigned, revoked, .. } = &mut *state;
@@ -349,11 +289,7 @@ impl State {
         self.turn = self.turn.wrapping_add(1);
         let mut order: Vec<(&Partition, &mut Lane)> = self.lanes.iter_mut().collect();
         order.rotate_left(first);
-        for (partition, lane) in order {
-            if self.leaving.contains(partition) {
-                continue;
-            }
-            let topic = &partition.0;
+        for ((topic, _), lane) in order {
             loop {
                 if messages.len() >= max_messages || (bytes >= max_bytes && !messages.is_empty()) {
                     return messages;
@@ -386,14 +322,14 @@ fn partitions(list: &TopicPartitionList) -> Vec<(String, i32)> {
 }
 
 impl ConsumerContext for Context {
-    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Assign(list) => {
-                if let Some(owner) = self.consumer.get().and_then(Weak::upgrade) {
-                    self.shared.assign(&owner, partitions(list));
+                if let Some(consumer) = self.consumer.get().and_then(Weak::upgrade) {
+                    self.shared.assign(&consumer, partitions(list));
                 }
             }
-            Rebalance::Revoke(list) => self.shared.revoke(partitions(list), consumer.assignment_lost()),
+            Rebalance::Revoke(list) => self.shared.revoke(partitions(list)),
             Rebalance::Error(error) => self.shared.failed(error),
         }
     }

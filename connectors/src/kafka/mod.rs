@@ -5,8 +5,7 @@
 //! partition has a queue of its own, so a delayed topic's head is held without pausing or seeking, while the main queue
 //! is served all the time by a thread: rebalances and heartbeats go on however long the engine is busy.
 //! Writing: idempotent, acknowledged by all in-sync replicas; a key's partition is the one of Kafka's Java clients.
-//! A member with a name for transactions commits records and positions in one. Nobody reads records of a transaction that is
-//! not committed.
+//! With [`Options::transactional_id`], records and positions can be committed in one transaction.
 //!
 //! A consumer whose brokers fail [`Options::breaker_failures`] times in a row stops for [`Options::breaker_cooldown`] and goes
 //! on by itself. Its polls find nothing meanwhile. That the brokers are gone is said once for all clients of a [`Log`], and

@@ -5,17 +5,17 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::{Instant, timeout_at};
 
 use super::health::Health;
 use super::log::{blocking, committed};
-use super::member::{self, Member};
+use super::member::Member;
 use super::transaction::Transactions;
 use super::{Options, error};
 use crate::clock::Clock;
-use crate::log::{self, Gate, Partition, Polled, Position, Record, Subscription};
+use crate::log::{self, Gate, Polled, Position, Record, Subscription};
 use crate::{Error, Result};
 
 /// While a head is held, the gate is asked again after this time: gates look at clocks, and nobody tells when they open.
@@ -34,22 +34,16 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) async fn join(
+    pub(super) fn join(
         options: &Arc<Options>,
         clock: Arc<dyn Clock>,
         health: Arc<Health>,
         subscription: Subscription,
     ) -> Result<Self> {
-        let Subscription { group, topics, delayed, gate, transactions } = subscription;
+        let Subscription { group, topics, delayed, gate } = subscription;
         let all = topics.into_iter().chain(delayed.iter().cloned()).collect();
-        // Before the group is joined: what a predecessor left open keeps its positions from us.
-        let transactions = match transactions {
-            Some(name) => {
-                let (options, health) = (options.clone(), health.clone());
-                Some(Arc::new(blocking(move || Transactions::start(&options, health, name)).await?))
-            }
-            None => None,
-        };
+        let id = options.transactional_id.as_ref().map(|id| format!("{id}.{group}"));
+        let transactions = id.map(|id| Arc::new(Transactions::new(options, health.clone(), id)));
         let member = Member::join(options, clock, health, &group, &all, delayed.into_iter().collect())?;
         Ok(Source { member: Some(member), group, gate, options: options.clone(), transactions })
     }
@@ -63,16 +57,13 @@ impl Source {
 impl log::Source for Source {
     async fn poll(&mut self, max_messages: usize, max_bytes: usize, wait: Duration) -> Result<Polled> {
         let shared = self.member()?.shared.clone();
-        let max_messages = max_messages.min(self.options.max_poll_records.max(1));
+        let max_messages = max_messages.clamp(1, self.options.max_poll_records.max(1));
         let deadline = Instant::now() + wait;
         loop {
             // Enabled before looking: what comes between the look and the wait is not missed.
             let mut changed = pin!(shared.changed.notified());
             changed.as_mut().enable();
             if let Some(polled) = shared.take(&self.gate, max_messages, max_bytes)? {
-                if let Some(transactions) = &self.transactions {
-                    transactions.forget(&polled.revoked);
-                }
                 return Ok(polled);
             }
             let now = Instant::now();
@@ -110,8 +101,16 @@ impl log::Source for Source {
     async fn committed(&mut self) -> Result<Position> {
         let member = self.member()?;
         let (consumer, owned) = (member.consumer.clone(), member.shared.owned());
-        let (timeout, group) = (self.options.request_timeout, self.group.clone());
-        blocking(move || positions(&consumer, owned.iter(), timeout, &group)).await
+        let (timeout, what) = (self.options.request_timeout, format!("reading the position of group {}", self.group));
+        blocking(move || {
+            let mut list = TopicPartitionList::with_capacity(owned.len());
+            for (topic, partition) in &owned {
+                list.add_partition(topic, *partition);
+            }
+            let offsets = committed(&consumer, list, timeout).map_err(|e| error::of(&what, &e))?;
+            Ok(offsets.into_iter().map(|(topic, partition, offset)| ((Arc::from(topic), partition), offset)).collect())
+        })
+        .await
     }
 
     fn is_transactional(&self) -> bool {
@@ -121,11 +120,11 @@ impl log::Source for Source {
     async fn commit_with_records(&mut self, records: Vec<Record>, position: &Position) -> Result<()> {
         let Some(transactions) = self.transactions.clone() else {
             let message = format!("group {} cannot write records and its position in one transaction", self.group);
-            return Err(Error::permanent(message).hint("a member that makes transactions joins with a name for them"));
+            return Err(Error::permanent(message).hint("the Kafka connection needs a transactional id"));
         };
         let member = self.member()?;
         let (consumer, shared) = (member.consumer.clone(), member.shared.clone());
-        let (position, group, timeout) = (position.clone(), self.group.clone(), self.options.request_timeout);
+        let (position, group) = (position.clone(), self.group.clone());
         blocking(move || {
             let _commits = shared.commits.lock().unwrap_or_else(PoisonError::into_inner);
             let owned = shared.owned();
@@ -137,18 +136,9 @@ impl log::Source for Source {
             let metadata = consumer.group_metadata().ok_or_else(|| {
                 Error::transient(format!("nothing was written: group {group} has not been joined yet"))
             })?;
-            let asked = |partitions: &Position| positions(&consumer, partitions.keys(), timeout, &group);
-            transactions.commit(&records, &position, &metadata, asked)?;
-            shared.succeeded();
-            Ok(())
+            transactions.commit(&records, &position, &metadata)
         })
         .await
-    }
-
-    fn release(&mut self, partitions: &[Partition]) {
-        if let Some(member) = &self.member {
-            member.shared.release(partitions);
-        }
     }
 
     async fn close(&mut self) -> Result<()> {
@@ -170,20 +160,4 @@ impl Drop for Source {
             tracing::warn!(group = self.group, %error, "left without telling the group: it notices after the session timeout");
         }
     }
-}
-
-/// What the group has committed on `partitions`.
-fn positions<'p>(
-    consumer: &BaseConsumer<member::Context>,
-    partitions: impl Iterator<Item = &'p Partition>,
-    timeout: Duration,
-    group: &str,
-) -> Result<Position> {
-    let mut list = TopicPartitionList::new();
-    for (topic, partition) in partitions {
-        list.add_partition(topic, *partition);
-    }
-    let what = format!("reading the position of group {group}");
-    let offsets = committed(consumer, list, timeout).map_err(|e| error::of(&what, &e))?;
-    Ok(offsets.into_iter().map(|(topic, partition, offset)| ((Arc::from(topic), partition), offset)).collect())
 }

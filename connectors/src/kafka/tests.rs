@@ -113,26 +113,18 @@ fn record(topic: &str, payload: impl Into<bytes::Bytes>) -> Record {
 }
 
 fn subscription(topic: &str) -> Subscription {
-    Subscription {
-        group: "g".into(),
-        topics: vec![topic.into()],
-        delayed: vec![],
-        gate: Arc::new(|_| true),
-        transactions: None,
-    }
+    Subscription { group: "g".into(), topics: vec![topic.into()], delayed: vec![], gate: Arc::new(|_| true) }
 }
 
 /// The cases side by side: most of their time is the three seconds that the mock takes to balance a group. Those that
-/// balance again and again are left to a real cluster; the mock knows no deletion, and its transactions mean nothing.
+/// balance again and again are left to a real cluster, and the mock knows no deletion.
 #[tokio::test(flavor = "multi_thread")]
 async fn conforms_on_the_mock_cluster() {
-    const LEFT: [&str; 6] = [
+    const LEFT: [&str; 4] = [
         "groups_do_not_share_positions",
         "members_share_partitions_and_inherit_them",
         "positions_of_lost_partitions_are_not_committed",
         "what_is_trimmed_is_gone_and_the_offsets_go_on",
-        "records_and_position_are_one_transaction",
-        "a_transaction_over_a_lost_partition_writes_nothing",
     ];
     let mock = Mock::start();
     let log: Arc<dyn crate::log::Log> = Arc::new(Mocked { log: mock.log(|_| {}).await, mock });

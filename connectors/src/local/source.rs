@@ -44,7 +44,7 @@ struct Lane {
 
 impl<S: Store> Source<S> {
     pub(super) fn join(inner: Arc<Inner<S>>, subscription: Subscription) -> Self {
-        let Subscription { group, topics, delayed, gate, .. } = subscription;
+        let Subscription { group, topics, delayed, gate } = subscription;
         let all = topics.into_iter().chain(delayed.iter().cloned()).collect();
         let member = lock(&inner).join(&group, all);
         inner.store.catalogue().signal();
@@ -172,17 +172,17 @@ impl<S: Store> log::Source for Source<S> {
             let mut changed = pin!(inner.store.catalogue().changed());
             changed.as_mut().enable();
             self.rebalance().await?;
-            let fetches = if max_messages == 0 { Vec::new() } else { self.fetches(max_messages) };
+            let fetches = self.fetches(max_messages.max(1));
             let messages = match fetches.is_empty() {
                 true => Vec::new(),
                 false => {
-                    let read = inner.store.scan(fetches, max_messages, max_bytes).await?;
+                    let read = inner.store.scan(fetches, max_messages.max(1), max_bytes).await?;
                     self.deliver(read)
                 }
             };
             if !(messages.is_empty() && self.assigned.is_empty() && self.revoked.is_empty()) {
                 let (assigned, revoked) = (std::mem::take(&mut self.assigned), std::mem::take(&mut self.revoked));
-                return Ok(Polled { messages, assigned, revoked, leaving: Vec::new() });
+                return Ok(Polled { messages, assigned, revoked });
             }
             let now = Instant::now();
             if now >= deadline {

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
+use connectors::log::Record;
 use timely::dataflow::Scope;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::{Concatenate, Probe, probe};
@@ -16,9 +17,9 @@ use super::ledger::{Book, ledger};
 use super::operators::{Own, Setting, apply, read, run};
 use super::source::source;
 use super::table_sink::{self as sink, table_sink};
-use super::topic_sink::{outbox, topic_sink};
+use super::topic_sink::topic_sink;
 use super::view::aggregate;
-use super::wire::{Note, Outgoing};
+use super::wire::Note;
 use super::{Epoch, Stream, form};
 use crate::plan::{self, Input, StageKind, Trigger};
 use crate::stage::dedup::{Dedup, Seen, key_text};
@@ -33,7 +34,7 @@ use crate::stage::{Apply, Document, presence};
 #[derive(Default)]
 struct Leaving<'s> {
     updates: BTreeMap<usize, Vec<Stream<'s, Update>>>,
-    records: Vec<Stream<'s, Outgoing>>,
+    records: Vec<Stream<'s, Record>>,
     notes: Vec<Stream<'s, Note>>,
 }
 
@@ -80,18 +81,14 @@ pub(super) fn build<'s>(scope: Scope<'s, Epoch>, shared: &Shared, durable: &prob
         leaving.take(updates, &tables, records);
     }
     let mut done = Vec::new();
-    let name: Arc<str> = Arc::from(flow.name.as_str());
-    if flow.exactly_once {
-        let records = scope.concatenate(std::mem::take(&mut leaving.records));
-        done.push(outbox(records, shared.epochs.clone(), shared.control.clone(), name));
-    } else if let Some(producer) = &shared.producer {
+    if let Some(producer) = &shared.producer {
         let sink = super::topic_sink::Sink {
             producer: producer.clone(),
             stats: shared.stats.clone(),
             control: shared.control.clone(),
             clock: shared.clock.clone(),
             runtime: shared.runtime.clone(),
-            flow: name,
+            flow: Arc::from(flow.name.as_str()),
         };
         done.push(topic_sink(scope.concatenate(std::mem::take(&mut leaving.records)), sink));
     }
@@ -120,7 +117,7 @@ pub(super) fn build<'s>(scope: Scope<'s, Epoch>, shared: &Shared, durable: &prob
 }
 
 impl<'s> Leaving<'s> {
-    fn take(&mut self, updates: Vec<Stream<'s, Update>>, tables: &[usize], records: Stream<'s, Outgoing>) {
+    fn take(&mut self, updates: Vec<Stream<'s, Update>>, tables: &[usize], records: Stream<'s, Record>) {
         for (stream, table) in updates.into_iter().zip(tables) {
             self.updates.entry(*table).or_default().push(stream);
         }

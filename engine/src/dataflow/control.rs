@@ -29,7 +29,6 @@ pub struct Control {
     stopped: Notify,
     abandoned: AtomicBool,
     hurry: AtomicBool,
-    leaving: AtomicBool,
     failure: Mutex<Option<String>>,
     in_flight: AtomicUsize,
     budget: AtomicUsize,
@@ -115,15 +114,9 @@ impl Control {
         self.hurry.store(hurry, Ordering::Relaxed);
     }
 
-    /// Whether partitions are about to go, and what was read of them should be committed before.
-    pub fn set_leaving(&self, leaving: bool) {
-        self.leaving.store(leaving, Ordering::Relaxed);
-    }
-
     /// Whether sinks should not wait for more.
     pub fn is_hurried(&self) -> bool {
-        let asked = [&self.hurry, &self.leaving].iter().any(|flag| flag.load(Ordering::Relaxed));
-        asked || self.is_stopped() || !self.has_room()
+        self.hurry.load(Ordering::Relaxed) || self.is_stopped() || !self.has_room()
     }
 
     /// Records why the flow cannot go on. The first reason stays. Capabilities are kept; the process ends from outside.

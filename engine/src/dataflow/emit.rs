@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use connectors::Category;
-use connectors::log::{Partition, Record};
+use connectors::log::Record;
 use connectors::table::{Cell, Mode, Row, TableSpec};
 use serde::{Deserialize, Serialize};
 use sonic_rs::{JsonValueTrait, Object};
@@ -24,7 +24,7 @@ use super::observe::Observer;
 use super::operators::Surroundings;
 use super::patch::{Patch, Patcher};
 use super::visit::How;
-use super::wire::{Key, Note, Outgoing};
+use super::wire::{Key, Note};
 use super::{Builder, Stream, form};
 use crate::expr::{Env, cell_to_json, coerce};
 use crate::plan::{Rows, Send};
@@ -34,8 +34,8 @@ use crate::stage::{Document, Failure};
 /// What goes to a table: what is said of one key, or whole rows as columns for a table that only inserts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Update {
-    /// For a table that merges, and the partition that its message was read from.
-    Patch(Key, Patch, Partition),
+    /// For a table that merges.
+    Patch(Key, Patch),
     /// For a table that inserts.
     Chunk(Chunk),
 }
@@ -52,7 +52,7 @@ impl Update {
     /// About how much memory it holds.
     pub fn size(&self) -> usize {
         match self {
-            Update::Patch(_, patch, _) => patch.size(),
+            Update::Patch(_, patch) => patch.size(),
             Update::Chunk(chunk) => chunk.size(),
         }
     }
@@ -60,7 +60,7 @@ impl Update {
     /// Its rows, as a sink gets them.
     fn each(&self) -> Vec<Row> {
         match self {
-            Update::Patch(_, patch, _) => vec![patch.clone().row()],
+            Update::Patch(_, patch) => vec![patch.clone().row()],
             Update::Chunk(chunk) => chunk.each(),
         }
     }
@@ -164,7 +164,7 @@ impl Blocks {
     }
 
     /// The same for a send block.
-    fn send(&self, block: &SendBlock, document: &Document, env: &Env) -> Result<Option<Outgoing>, Failure> {
+    fn send(&self, block: &SendBlock, document: &Document, env: &Env) -> Result<Option<Record>, Failure> {
         let fired = block.fire(document, env);
         if let Some(observer) = &self.observer {
             let how = match &fired {
@@ -174,7 +174,7 @@ impl Blocks {
             };
             observer.visited(&document.meta, &block.block.name, how);
         }
-        Ok(fired?.map(|record| Outgoing::new(record, &document.meta)))
+        fired
     }
 }
 
@@ -210,7 +210,7 @@ impl RowBlock {
                         _ => None,
                     };
                     if let Some(updates) = out.updates.get_mut(self.output) {
-                        updates.push(Update::Patch(key, patch, document.meta.partition()));
+                        updates.push(Update::Patch(key, patch));
                     }
                     text
                 }
@@ -300,7 +300,7 @@ impl SendBlock {
 }
 
 /// What an emit operator puts out: a stream for each table, records, notes.
-pub(crate) type Emitted<'s> = (Vec<Stream<'s, Update>>, Stream<'s, Outgoing>, Stream<'s, Note>);
+pub(crate) type Emitted<'s> = (Vec<Stream<'s, Update>>, Stream<'s, Record>, Stream<'s, Note>);
 
 /// Fires the blocks that read documents; only those that the stage above produced, if so asked.
 pub(crate) fn emit<'s>(
@@ -357,7 +357,7 @@ struct Out {
     updates: Vec<Vec<Update>>,
     /// The same for tables that insert.
     building: Vec<Option<Building>>,
-    records: Vec<Outgoing>,
+    records: Vec<Record>,
     notes: Vec<Note>,
 }
 
@@ -380,7 +380,7 @@ fn build<'s, D: Clone + 'static>(
     }
     let (records, records_stream) = builder.new_output();
     let (notes, notes_stream) = builder.new_output();
-    let mut records = OutputBuilder::<_, Builder<Outgoing>>::from(records);
+    let mut records = OutputBuilder::<_, Builder<Record>>::from(records);
     let mut notes = OutputBuilder::<_, Builder<Note>>::from(notes);
     builder.build(move |_| {
         let mut out = Out { updates: vec![Vec::new(); tables], building, records: Vec::new(), notes: Vec::new() };

@@ -1,6 +1,5 @@
 //! One flow, from its plan to a running dataflow.
 
-use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -46,9 +45,7 @@ pub struct OpenTable {
 pub struct Connected {
     /// Where its messages come from.
     pub source: Box<dyn Source>,
-    /// What must live as long as the source: the claim to the name of its transactions.
-    pub claim: Option<Box<dyn Any + Send>>,
-    /// Writes to topics, retry topics and dead letters; none for a flow that writes to none, or writes in transactions.
+    /// Writes to topics, retry topics and dead letters; none for a flow that writes to none.
     pub producer: Option<Arc<dyn Producer>>,
     /// The tables it feeds.
     pub tables: IndexMap<String, OpenTable>,
@@ -172,13 +169,10 @@ pub fn start(topology: &str, flow: plan::Flow, connected: Connected, workers: us
     let poller = tokio::spawn(
         poller::run(poller::Poller {
             source: connected.source,
-            claim: connected.claim,
             batches,
             commits: commits_seen,
             epochs: shared.epochs.clone(),
-            exactly_once: shared.plan.exactly_once,
             control: control.clone(),
-            stats: stats.clone(),
             wake,
             clock,
             stages: shared.runs.values().cloned().collect(),

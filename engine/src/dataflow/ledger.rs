@@ -23,7 +23,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use super::control::Stats;
 use super::observe::Observer;
 use super::visit::How;
-use super::wire::{Held, Note, Outgoing};
+use super::wire::{Held, Note};
 use super::{Builder, Capability, Epoch, Stream};
 use crate::expr::{Bindings, Json, time};
 use crate::plan::{Retry, Status};
@@ -73,13 +73,13 @@ pub(crate) fn ledger<'s>(
     held: Stream<'s, Held>,
     notes: Stream<'s, Note>,
     book: Book,
-) -> (Stream<'s, Outgoing>, Stream<'s, Outcome>) {
+) -> (Stream<'s, Record>, Stream<'s, Outcome>) {
     let mut builder = OperatorBuilder::new("Ledger".to_owned(), held.scope());
     let mut held = builder.new_input(held, Pipeline);
     let mut notes = builder.new_input(notes, Exchange::new(Note::id));
     let (records, records_stream) = builder.new_output();
     let (outcomes, outcomes_stream) = builder.new_output();
-    let mut records = OutputBuilder::<_, Builder<Outgoing>>::from(records);
+    let mut records = OutputBuilder::<_, Builder<Record>>::from(records);
     let mut outcomes = OutputBuilder::<_, Builder<Outcome>>::from(outcomes);
     let ended: Arc<str> = Arc::from("outcome");
     builder.build(move |_| {
@@ -131,7 +131,7 @@ pub(crate) fn ledger<'s>(
                         }
                     }
                     if let Some(record) = record {
-                        records.session(&c0).give(Outgoing::new(record, &message.delivered.meta));
+                        records.session(&c0).give(record);
                     }
                 }
             }

@@ -17,13 +17,12 @@
 //! - [`emit`] turns documents and outcomes into patches of rows and into records.
 //! - [`patch`] is what differential consolidates; [`table_sink`] commits it, [`topic_sink`] writes records.
 //! - [`observe`] lets a test wait until a flow has nothing to do, [`visit`] is what it sees of each message.
-//! - [`epochs`] says what an epoch stands for, [`committer`] makes it durable; `build` puts it all together by what [`form`] decides, [`flow`] runs it.
+//! - [`epochs`] says what position an epoch stands for; `build` puts it all together by what [`form`] decides, [`flow`] runs it.
 //!
 //! *An operator that fails never drops its capability*: it says so on [`Control`] and stays; the process ends.
 
 mod build;
 pub mod chunk;
-pub mod committer;
 pub mod control;
 pub mod count;
 pub mod emit;

@@ -1,22 +1,18 @@
 //! The source's half outside the dataflow: one task that owns the connector, polls it while there is room, and commits
-//! what the committer says.
+//! the positions that the committer hands it.
 //!
-//! It reads no more when the bytes in flight exceed the flow's budget. A connector serves its group by itself meanwhile: a
+//! It stops polling when the bytes in flight exceed the flow's budget. A connector serves its group by itself meanwhile: a
 //! member that falls silent would be thrown out of it.
-//!
-//! A partition that is about to go is finished first: sinks are hurried, and it is let go when all that was read of it is
-//! committed. The connector gives it up without that after a while, and then what is left of it is abandoned.
 
-use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connectors::clock::Clock;
-use connectors::log::{Message, Partition, Polled, Source};
+use connectors::Error;
+use connectors::clock::{Clock, Micros};
+use connectors::log::{Message, Partition, Polled, Position, Source};
 use tokio::sync::{mpsc, watch};
 
-use super::committer::{Committer, Refusal, Tried};
-use super::control::{Control, Stats, cost};
+use super::control::{Control, cost};
 use super::epochs::Epochs;
 use super::source::Wake;
 use crate::stage::Run;
@@ -30,33 +26,30 @@ const WAIT: Duration = Duration::from_millis(100);
 /// The longest pause between tries against a connector that fails.
 const MAX_PAUSE: Duration = Duration::from_secs(10);
 
+/// A source that keeps failing does so more often than this, in microseconds.
+const QUIET: Micros = 60_000_000;
+
 /// What the poller hands to the dataflow.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Counts the batches of the flow, from 1.
-    pub number: u64,
     /// Messages, in order within each partition.
     pub messages: Vec<Arc<Message>>,
+    /// Partitions that belong to somebody else now.
+    pub revoked: Vec<Partition>,
 }
 
 /// What the poller needs.
 pub struct Poller {
     /// What it polls, and commits to.
     pub source: Box<dyn Source>,
-    /// What must live as long as that.
-    pub claim: Option<Box<dyn Any + Send>>,
     /// Takes what was read.
     pub batches: mpsc::Sender<Batch>,
-    /// Changes when there is something to commit, and closes after the last.
+    /// Changes when there is a position to commit, and closes after the last.
     pub commits: watch::Receiver<u64>,
-    /// Where that is taken from.
+    /// Where that position is taken from.
     pub epochs: Epochs,
-    /// Whether records and positions are one transaction.
-    pub exactly_once: bool,
     /// Shared with whoever started the flow.
     pub control: Arc<Control>,
-    /// Counters.
-    pub stats: Arc<Stats>,
     /// Wakes the source operator.
     pub wake: Arc<Wake>,
     /// Pauses between tries.
@@ -69,53 +62,43 @@ pub struct Poller {
 
 /// Runs until the flow is told to stop and nothing more is committed: that is, until `commits` is closed.
 pub async fn run(poller: Poller) {
-    // Dropped after the source.
-    let _claim = poller.claim;
-    let Poller { mut source, batches, mut commits, control, wake, clock, name, .. } = poller;
-    let mut committer = Committer {
-        epochs: poller.epochs,
-        control: control.clone(),
-        stats: poller.stats,
-        clock: clock.clone(),
-        stages: poller.stages,
-        name: name.clone(),
-        exactly_once: poller.exactly_once,
-        tried: Tried::default(),
-    };
+    let Poller { mut source, batches, mut commits, epochs, control, wake, clock, stages, name } = poller;
     let mut pause = Duration::from_millis(100);
-    let mut reader = Reader { batches: Some(batches), number: 0, leaving: Vec::new(), control: control.clone(), wake };
-    let mut refusal = Refusal::new(control.clone(), name);
+    let mut batches = Some(batches);
+    let mut refusal = Refusal { control: control.clone(), name, last: None };
     loop {
-        if control.is_stopped() && reader.batches.take().is_some() {
+        if control.is_stopped() && batches.take().is_some() {
             // The source operator ends when it has seen the last batch; we stay for the commits.
-            reader.wake.wake();
+            wake.wake();
         }
-        let reading = reader.batches.is_some();
+        let reading = batches.is_some();
         tokio::select! {
             biased;
-            changed = commits.changed(), if !committer.is_trying() => {
+            changed = commits.changed() => {
                 if changed.is_err() {
                     // The group hears that we leave, so that others need not wait for our silence.
                     if let Err(error) = source.close().await {
-                        tracing::debug!(flow = %committer.name, %error, "leaving the group");
+                        tracing::debug!(flow = %refusal.name, %error, "leaving the group");
                     }
                     return;
                 }
-                committer.commit(&mut *source, &mut refusal).await;
+                let position = epochs.take_pending();
+                if !position.is_empty() && commit(&mut *source, &position, &mut refusal, &*clock).await {
+                    for stage in &stages {
+                        stage.committed(&position).await;
+                    }
+                }
             }
-            () = committer.rested(), if committer.is_trying() => committer.commit(&mut *source, &mut refusal).await,
             () = control.wait_stopped(), if reading => {}
             () = control.wait_room(), if reading && !control.has_room() => {}
-            // Without room it only hears of partitions: what waits for room may belong to one that is lost.
-            polled = source.poll(if control.has_room() { BATCH } else { 0 }, BATCH_BYTES, WAIT), if reading => match polled {
+            polled = source.poll(BATCH, BATCH_BYTES, WAIT), if reading && control.has_room() => match polled {
                 Ok(polled) => {
                     // Nothing to read is no answer yet.
                     if !(polled.messages.is_empty() && polled.assigned.is_empty()) || refusal.is_old(clock.now()) {
                         refusal.end();
                     }
                     pause = Duration::from_millis(100);
-                    committer.abandon(&polled.revoked, reader.number + 1);
-                    reader.deliver(polled).await;
+                    deliver(polled, &mut batches, &control, &wake).await;
                 }
                 Err(error) => {
                     refusal.tell(&error, clock.now());
@@ -124,49 +107,82 @@ pub async fn run(poller: Poller) {
                 }
             }
         }
-        reader.let_go(&mut *source, &committer);
     }
 }
 
-/// Hands on what was read.
-struct Reader {
-    /// None: there is nothing to read for any more.
-    batches: Option<mpsc::Sender<Batch>>,
-    /// The number of the last batch.
-    number: u64,
-    /// Partitions that are about to go.
-    leaving: Vec<Partition>,
+/// Hands a batch to the dataflow; when that is gone, there is nothing to read for any more.
+async fn deliver(polled: Polled, batches: &mut Option<mpsc::Sender<Batch>>, control: &Control, wake: &Wake) {
+    let (assigned, revoked) = (polled.assigned.len(), polled.revoked.len());
+    if assigned + revoked > 0 {
+        control.assign(assigned, revoked);
+        tracing::info!(assigned, revoked, reads = control.assigned(), "partitions");
+    }
+    let Some(sender) = batches.as_ref() else { return };
+    if polled.messages.is_empty() && polled.revoked.is_empty() {
+        return;
+    }
+    control.enter(polled.messages.iter().map(cost).sum());
+    let batch = Batch { messages: polled.messages.into_iter().map(Arc::new).collect(), revoked: polled.revoked };
+    if sender.send(batch).await.is_err() {
+        *batches = None;
+    }
+    wake.wake();
+}
+
+/// Whether the source answers, and who hears of it.
+struct Refusal {
     control: Arc<Control>,
-    wake: Arc<Wake>,
+    name: String,
+    /// When it last failed.
+    last: Option<Micros>,
 }
 
-impl Reader {
-    /// Hands a batch to the dataflow; when that is gone, there is nothing to read for any more.
-    async fn deliver(&mut self, polled: Polled) {
-        let (assigned, revoked) = (polled.assigned.len(), polled.revoked.len());
-        if assigned + revoked > 0 {
-            self.control.assign(assigned, revoked);
-            tracing::info!(assigned, revoked, reads = self.control.assigned(), "partitions");
+impl Refusal {
+    /// The source failed.
+    fn tell(&mut self, error: &Error, now: Micros) {
+        if self.last.is_none() {
+            tracing::warn!(flow = %self.name, %error, "source does not answer; trying again");
         }
-        self.leaving.retain(|partition| !polled.revoked.contains(partition));
-        self.leaving.extend(polled.leaving);
-        self.control.set_leaving(!self.leaving.is_empty());
-        let Some(sender) = self.batches.as_ref().filter(|_| !polled.messages.is_empty()) else { return };
-        self.number += 1;
-        self.control.enter(polled.messages.iter().map(cost).sum());
-        let messages = polled.messages.into_iter().map(Arc::new).collect();
-        if sender.send(Batch { number: self.number, messages }).await.is_err() {
-            self.batches = None;
-        }
-        self.wake.wake();
+        self.last = Some(now);
+        self.control.set_refused(Some(error.to_string()));
     }
 
-    /// Lets partitions go of which nothing is in flight any more.
-    fn let_go(&mut self, source: &mut dyn Source, committer: &Committer) {
-        if !self.leaving.is_empty() && committer.is_done_with(&self.leaving, self.number) {
-            source.release(&self.leaving);
-            self.leaving.clear();
-            self.control.set_leaving(false);
+    /// Whether it has not failed for so long that it has mended without a word.
+    fn is_old(&self, now: Micros) -> bool {
+        self.last.is_some_and(|last| now.saturating_sub(last) > QUIET)
+    }
+
+    /// The source answered.
+    fn end(&mut self) {
+        if self.last.take().is_some() {
+            tracing::info!(flow = %self.name, "source answers again");
+            self.control.set_refused(None);
         }
     }
+}
+
+async fn commit(source: &mut dyn Source, position: &Position, refusal: &mut Refusal, clock: &dyn Clock) -> bool {
+    let mut pause = Duration::from_millis(50);
+    for attempt in 1.. {
+        match source.commit(position).await {
+            Ok(()) => {
+                refusal.end();
+                return true;
+            }
+            // Nothing is lost: what is not committed is read again. While stopping we do not wait for ever.
+            Err(error) if attempt >= 5 && refusal.control.is_stopped() => {
+                tracing::warn!(flow = %refusal.name, %error, "position not committed; it will be read again");
+                return false;
+            }
+            Err(error) => {
+                refusal.tell(&error, clock.now());
+                if !error.category.is_retryable() {
+                    return false;
+                }
+                clock.sleep(pause).await;
+                pause = (pause * 2).min(MAX_PAUSE);
+            }
+        }
+    }
+    false
 }

@@ -82,6 +82,12 @@ pub fn source<'s>(scope: Scope<'s, Epoch>, feed: Option<Feed>) -> Stream<'s, Del
                         break;
                     }
                 };
+                if !batch.revoked.is_empty() {
+                    feed.epochs.abandon(&batch.revoked);
+                }
+                if batch.messages.is_empty() {
+                    continue;
+                }
                 let entered = feed.clock.now();
                 let epoch = (*capability.time()).max(u64::try_from(entered / 1000).unwrap_or(0));
                 let mut position = Position::new();
@@ -90,7 +96,7 @@ pub fn source<'s>(scope: Scope<'s, Epoch>, feed: Option<Feed>) -> Stream<'s, Del
                     position.insert((message.topic.clone(), message.partition), message.offset + 1);
                     bytes += cost(message);
                 }
-                feed.epochs.enter(epoch, batch.number, position, bytes);
+                feed.epochs.enter(epoch, position, bytes);
                 feed.stats.messages.fetch_add(batch.messages.len() as u64, std::sync::atomic::Ordering::Relaxed);
                 capability.downgrade(&epoch);
                 output.session(capability).give_iterator(batch.messages.into_iter().map(|message| {

@@ -97,18 +97,12 @@ struct Buffer {
 }
 
 impl Buffer {
-    /// Takes all epochs before `bound`: their updates, and the capabilities that must outlive the commit. What a partition brought
-    /// that was lost since is left out: whoever reads it now writes it, and may have written something newer already. Rows of
-    /// tables that insert stay, for the first row of a key is the same whoever writes it.
-    fn take_before(&mut self, bound: Epoch, epochs: &Epochs) -> (Vec<Update>, Vec<Capability>) {
+    /// Takes all epochs before `bound`: their updates, and the capabilities that must outlive the commit.
+    fn take_before(&mut self, bound: Epoch) -> (Vec<Update>, Vec<Capability>) {
         let later = self.epochs.split_off(&bound);
         let taken = std::mem::replace(&mut self.epochs, later);
         let (mut updates, mut capabilities) = (Vec::new(), Vec::new());
-        for (epoch, (capability, mut more)) in taken {
-            let lost = epochs.lost_since(epoch);
-            if !lost.is_empty() {
-                more.retain(|update| !matches!(update, Update::Patch(_, _, from) if lost.contains(from)));
-            }
+        for (capability, mut more) in taken.into_values() {
             updates.append(&mut more);
             capabilities.push(capability);
         }
@@ -182,7 +176,7 @@ pub(crate) fn table_sink<'s>(updates: Stream<'s, Update>, sink: Sink) -> Stream<
                     || sink.control.is_hurried();
                 if complete && due {
                     let before = buffer.bytes;
-                    let (updates, capabilities) = buffer.take_before(complete_before, &sink.epochs);
+                    let (updates, capabilities) = buffer.take_before(complete_before);
                     buffer.since = (!buffer.epochs.is_empty()).then_some(now);
                     committing = Some((capabilities, before - buffer.bytes));
                     let (sink, done, wake, runtime) = (sink.clone(), done.clone(), wake.clone(), sink.runtime.clone());
@@ -234,7 +228,7 @@ fn consolidated(spec: &Arc<TableSpec>, updates: Vec<Update>) -> connectors::Resu
     let (mut patches, mut chunks) = (Vec::new(), Vec::new());
     for update in updates {
         match update {
-            Update::Patch(key, patch, _) => patches.push((key, patch)),
+            Update::Patch(key, patch) => patches.push((key, patch)),
             Update::Chunk(chunk) => chunks.push(chunk),
         }
     }

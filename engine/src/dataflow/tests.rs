@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use connectors::clock::{Clock, SystemClock};
-use connectors::log::{Log, Polled, Position, Record, Source, Subscription, TopicSpec};
+use connectors::log::{Log, Record, Subscription, TopicSpec};
 use connectors::table::{CommitError, Committed, Row, Table, TableStats, Transactions};
-use connectors::{Error, Result, memory, memory_table};
+use connectors::{Error, memory, memory_table};
 use indexmap::IndexMap;
 use tokio::sync::Semaphore;
 
@@ -58,7 +58,7 @@ impl Table for Gated {
         Ok(committed)
     }
 
-    async fn transactions(&self) -> Result<Transactions> {
+    async fn transactions(&self) -> connectors::Result<Transactions> {
         self.inner.transactions().await
     }
 
@@ -66,26 +66,16 @@ impl Table for Gated {
         &self,
         columns: &[usize],
         not_past: Option<&Transactions>,
-    ) -> Result<Vec<connectors::table::RecordBatch>> {
+    ) -> connectors::Result<Vec<connectors::table::RecordBatch>> {
         self.inner.scan(columns, not_past).await
     }
 
-    async fn stats(&self) -> Result<TableStats> {
+    async fn stats(&self) -> connectors::Result<TableStats> {
         self.inner.stats().await
     }
 
-    async fn maintain(&self) -> Result<()> {
+    async fn maintain(&self) -> connectors::Result<()> {
         self.inner.maintain().await
-    }
-}
-
-fn subscription() -> Subscription {
-    Subscription {
-        group: "g".into(),
-        topics: vec!["orders".into()],
-        delayed: vec![],
-        gate: Arc::new(|_| true),
-        transactions: Some("shop.orders.0".into()),
     }
 }
 
@@ -100,30 +90,24 @@ struct Shop {
 impl Shop {
     /// Starts the flow with three orders of two customers, and one message that is dead, on its topic.
     async fn open() -> Self {
-        let payloads = [r#"{"id":1,"customer":7}"#, r#"{"id":2,"customer":8}"#, r#"{"id":3,"customer":7}"#, "{}"];
-        Self::with("at_least_once", 1, &payloads, |source| source).await
-    }
-
-    /// Starts the flow with `payloads` on its topic, one after the other in each of `partitions`.
-    async fn with(
-        delivery: &str,
-        partitions: i32,
-        payloads: &[&str],
-        wrapped: impl FnOnce(Box<dyn Source>) -> Box<dyn Source>,
-    ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(1.0));
-        let topology = TOPOLOGY.replace("    source:", &format!("    delivery: {delivery}\n    source:"));
-        let plan = load_str("shop.yaml", &topology, &Environment::default(), "data").unwrap().plan;
+        let plan = load_str("shop.yaml", TOPOLOGY, &Environment::default(), "data").unwrap().plan;
         let flow = plan.flows[0].clone();
         let log = memory::Log::new(clock.clone());
-        let topics = [("orders", partitions), ("dead", 1)];
-        let topics = topics.map(|(name, partitions)| TopicSpec { name: name.into(), partitions });
+        let topics = ["orders", "dead"].map(|name| TopicSpec { name: name.into(), partitions: 1 });
         log.create(&topics).await.unwrap();
+        let payloads = [r#"{"id":1,"customer":7}"#, r#"{"id":2,"customer":8}"#, r#"{"id":3,"customer":7}"#, "{}"];
         let record =
             |text: &str| Record { topic: "orders".into(), key: None, payload: text.to_owned().into(), headers: vec![] };
         let producer = log.producer().await.unwrap();
         producer.send(payloads.iter().map(|text| record(text)).collect()).await.unwrap();
-        let source = wrapped(log.subscribe(subscription()).await.unwrap());
+        let subscription = Subscription {
+            group: "g".into(),
+            topics: vec!["orders".into()],
+            delayed: vec![],
+            gate: Arc::new(|_| true),
+        };
+        let source = log.subscribe(subscription).await.unwrap();
         let order = Arc::new(Mutex::new(Vec::new()));
         let tables: Vec<Arc<Gated>> = ["orders", "customers"]
             .into_iter()
@@ -140,7 +124,6 @@ impl Shop {
         };
         let connected = Connected {
             source,
-            claim: None,
             producer: Some(producer),
             tables: tables.iter().map(|t| (t.name.to_owned(), open(t))).collect(),
             topics: IndexMap::new(),
@@ -218,95 +201,4 @@ async fn a_table_that_refuses_for_good_ends_the_flow_and_moves_no_offset() {
     shop.running.control.stop();
     shop.running.join().await.unwrap();
     assert_eq!(log.position("g", "orders").await.unwrap(), Default::default());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn records_are_written_with_the_position_behind_their_messages() {
-    let shop = Shop::with("exactly_once", 1, &[r#"{"id":1,"customer":7}"#, "{}"], |source| source).await;
-    shop.until(async || shop.running.stats.settled() == 2).await;
-    // Every message has its outcome, and one of two tables has committed: nothing is written yet, and it is kept in the budget.
-    shop.tables[1].permits.add_permits(100);
-    shop.until(async || !shop.order.lock().unwrap().is_empty()).await;
-    assert_eq!((shop.dead_letters().await, shop.position().await), (0, None));
-    assert!(shop.running.control.in_flight() > 0);
-    shop.tables[0].permits.add_permits(100);
-    shop.until(async || shop.position().await == Some(2)).await;
-    assert_eq!(shop.dead_letters().await, 1);
-    shop.until(async || shop.running.control.in_flight() == 0).await;
-    assert_eq!(shop.running.stats.sent.load(std::sync::atomic::Ordering::SeqCst), 1);
-    shop.running.control.stop();
-    shop.running.join().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_lost_partition_caused_is_written_by_its_next_reader_only() {
-    // Each partition has one message that is dead: its letter waits for the tables, which wait for a permit.
-    let order = r#"{"id":1,"customer":7}"#;
-    let shop = Shop::with("exactly_once", 2, &[order, order, "{}", "{}"], |source| source).await;
-    shop.until(async || shop.running.stats.settled() == 4).await;
-    let mut other = shop.log.subscribe(subscription()).await.unwrap();
-    let mut read = Vec::new();
-    while read.len() < 2 {
-        let polled = other.poll(10, 1 << 20, Duration::from_millis(50)).await.unwrap();
-        read.extend(polled.messages);
-    }
-    shop.until(async || shop.running.control.assigned() == 1).await;
-    shop.tables.iter().for_each(|table| table.permits.add_permits(100));
-    let position = async || shop.log.position("g", "orders").await.unwrap();
-    shop.until(async || !position().await.is_empty()).await;
-    let lost = read[0].partition;
-    assert_eq!(position().await, [(1 - lost, 2)].into(), "nobody has committed the other");
-    assert_eq!(shop.dead_letters().await, 1);
-    drop(other);
-    // It comes back, and is read again from its start.
-    shop.until(async || position().await.len() == 2).await;
-    assert_eq!(shop.dead_letters().await, 2);
-    shop.running.control.stop();
-    shop.running.join().await.unwrap();
-}
-
-/// A source that refuses to commit for a while, and writes down what it was asked for.
-struct Refusing {
-    inner: Box<dyn Source>,
-    left: usize,
-    asked: Arc<Mutex<Vec<(usize, Position)>>>,
-}
-
-#[async_trait]
-impl Source for Refusing {
-    async fn poll(&mut self, max_messages: usize, max_bytes: usize, wait: Duration) -> Result<Polled> {
-        // One message at a time, so that each is an epoch of its own.
-        self.inner.poll(max_messages.min(1), max_bytes, wait).await
-    }
-
-    async fn commit(&mut self, _: &Position) -> Result<()> {
-        Err(Error::permanent("positions are not committed alone"))
-    }
-
-    async fn committed(&mut self) -> Result<Position> {
-        self.inner.committed().await
-    }
-
-    async fn commit_with_records(&mut self, records: Vec<Record>, position: &Position) -> Result<()> {
-        self.asked.lock().unwrap().push((records.len(), position.clone()));
-        if self.left > 0 {
-            self.left -= 1;
-            return Err(Error::transient("not now"));
-        }
-        self.inner.commit_with_records(records, position).await
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_refused_is_brought_again_as_it_was_before_anything_later() {
-    let asked: Arc<Mutex<Vec<(usize, Position)>>> = Arc::default();
-    let refusing = |inner| Box::new(Refusing { inner, left: 3, asked: asked.clone() }) as Box<dyn Source>;
-    let shop = Shop::with("exactly_once", 1, &["{}"; 20], refusing).await;
-    shop.until(async || shop.position().await == Some(20)).await;
-    assert_eq!(shop.dead_letters().await, 20);
-    let asked = asked.lock().unwrap().clone();
-    assert!(asked.len() > 4 && asked[..3].iter().all(|ask| *ask == asked[3]), "{asked:?}");
-    assert_eq!(asked[3..].iter().map(|(records, _)| records).sum::<usize>(), 20, "{asked:?}");
-    shop.running.control.stop();
-    shop.running.join().await.unwrap();
 }

@@ -2,9 +2,6 @@
 //!
 //! Records are sent on arrival, one batch at a time, so that records of one key keep their order. A broker that does not
 //! take them is tried again for ever, with a pause: nothing is lost, the flow stalls and says so.
-//!
-//! In a flow whose outputs and positions are one transaction nothing is sent from here: the [`outbox`] puts the records to the
-//! position of their epoch, and the committer writes both when the frontier has passed it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,9 +18,7 @@ use tokio::sync::mpsc;
 use tracing::Instrument;
 
 use super::control::{Control, Stats};
-use super::epochs::Epochs;
 use super::source::Wake;
-use super::wire::Outgoing;
 use super::{Builder, Capability, Stream};
 
 /// At most so many records a batch.
@@ -46,7 +41,7 @@ pub struct Sink {
 }
 
 /// Builds the operator. Its output holds nothing; its frontier says what is durable.
-pub(crate) fn topic_sink<'s>(records: Stream<'s, Outgoing>, sink: Sink) -> Stream<'s, ()> {
+pub(crate) fn topic_sink<'s>(records: Stream<'s, Record>, sink: Sink) -> Stream<'s, ()> {
     let scope = records.scope();
     let mut builder = OperatorBuilder::new("Topics".to_owned(), scope);
     let mut input = builder.new_input(records, Pipeline);
@@ -64,7 +59,7 @@ pub(crate) fn topic_sink<'s>(records: Stream<'s, Outgoing>, sink: Sink) -> Strea
         move |_| {
             input.for_each(|time, data| {
                 if let Some(capability) = time.retain_least(0) {
-                    buffer.extend(data.drain(..).map(|output| output.record));
+                    buffer.append(data);
                     capabilities.push(capability);
                 }
             });
@@ -100,34 +95,6 @@ pub(crate) fn topic_sink<'s>(records: Stream<'s, Outgoing>, sink: Sink) -> Strea
                 };
                 runtime.spawn(watched.in_current_span());
             }
-        }
-    });
-    done_stream
-}
-
-/// Builds the operator that keeps records for the committer. It holds no capability: a record is with its epoch before the
-/// frontier can pass it.
-pub(crate) fn outbox<'s>(
-    records: Stream<'s, Outgoing>,
-    epochs: Epochs,
-    control: Arc<Control>,
-    flow: Arc<str>,
-) -> Stream<'s, ()> {
-    let mut builder = OperatorBuilder::new("Outbox".to_owned(), records.scope());
-    let mut input = builder.new_input(records, Pipeline);
-    builder.set_notify_for(0, FrontierInterest::Never);
-    let (done_output, done_stream) = builder.new_output();
-    let _done_output = OutputBuilder::<_, Builder<()>>::from(done_output);
-    builder.build(move |_| {
-        move |_| {
-            input.for_each(|time, data| {
-                let Some(capability) = time.retain_least(0) else { return };
-                match epochs.give(*capability.time(), data) {
-                    // They count against the flow's budget until they are written.
-                    Some(bytes) => control.enter(bytes),
-                    None => control.fail(format!("flow {flow}: records of an epoch that is not open")),
-                }
-            });
         }
     });
     done_stream

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use connectors::log::{Message, Partition, Record};
+use connectors::log::Message;
 use connectors::table::Cell;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -45,28 +45,6 @@ impl Note {
         match self {
             Note::Failed(id, _) | Note::Skipped(id, _) | Note::Used(id, _) => *id,
         }
-    }
-}
-
-/// A record that a message caused.
-#[derive(Clone, Debug)]
-pub struct Outgoing {
-    /// The record.
-    pub record: Record,
-    /// The partition that the message was read from: who reads it now, writes the record.
-    pub from: Partition,
-}
-
-impl Outgoing {
-    /// `record`, which the message that `meta` speaks of caused.
-    pub fn new(record: Record, meta: &Meta) -> Self {
-        Outgoing { record, from: meta.partition() }
-    }
-
-    /// About how much memory it holds.
-    pub fn size(&self) -> usize {
-        let headers = self.record.headers.iter().map(|(name, value)| name.len() + value.len() + 48).sum::<usize>();
-        self.record.payload.len() + self.record.key.as_ref().map_or(0, Bytes::len) + headers + 160
     }
 }
 

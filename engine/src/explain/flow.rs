@@ -96,8 +96,6 @@ pub struct Commit {
     pub position: String,
     /// What must be so of all that a message caused, before its offset is committed.
     pub after: Vec<String>,
-    /// What is committed with the offset: all of it, or neither.
-    pub with: Option<String>,
 }
 
 /// What `flow` compiles to.
@@ -198,7 +196,6 @@ fn keeps(flow: &Flow, fed: &[TableForm]) -> Vec<Keeps> {
 
 fn commit(plan: &Plan, flow: &Flow, fed: &[TableForm]) -> Commit {
     let mut after = vec!["every stage and block has finished with the message, and it has its one outcome".to_owned()];
-    let mut with = None;
     if let Some(connection) = form::writes_with(plan, flow) {
         let mut topics: Vec<String> = Vec::new();
         for send in &flow.sends {
@@ -209,12 +206,8 @@ fn commit(plan: &Plan, flow: &Flow, fed: &[TableForm]) -> Commit {
         }
         topics.extend(flow.source.retry.topics().map(str::to_owned));
         topics.extend(Some(flow.source.retry.dead_letter.clone()).filter(|topic| !topic.is_empty()));
-        let topics = topics.join(", ");
-        match flow.exactly_once {
-            true if topics.is_empty() => with = Some(format!("nothing: a transaction on {connection} of its own")),
-            true => with = Some(format!("its messages, in one transaction on {connection}: {topics}")),
-            false if topics.is_empty() => {}
-            false => after.push(format!("its messages are durable on {connection}: {topics}")),
+        if !topics.is_empty() {
+            after.push(format!("its messages are durable on {connection}: {}", topics.join(", ")));
         }
     }
     for table in fed {
@@ -234,6 +227,5 @@ fn commit(plan: &Plan, flow: &Flow, fed: &[TableForm]) -> Commit {
             }
         },
         after,
-        with,
     }
 }

@@ -122,7 +122,6 @@ fn flow_of(page: &mut Page, flow: &FlowForm) {
         page.under("memory besides its stages", |page| flow.keeps.iter().for_each(|keeps| kept(page, keeps)));
         page.under("an offset is committed when", |page| {
             flow.commit.after.iter().for_each(|after| page.line(&format!("- {after}")));
-            flow.commit.with.iter().for_each(|with| page.line(&format!("with it: {with}")));
             page.line(&format!("position: {}", flow.commit.position));
         });
     });

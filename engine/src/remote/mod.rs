@@ -65,13 +65,7 @@ mod tests {
     }
 
     fn subscription() -> Subscription {
-        Subscription {
-            group: "g".into(),
-            topics: vec!["orders".into()],
-            delayed: vec![],
-            gate: Arc::new(|_| true),
-            transactions: None,
-        }
+        Subscription { group: "g".into(), topics: vec!["orders".into()], delayed: vec![], gate: Arc::new(|_| true) }
     }
 
     #[tokio::test]

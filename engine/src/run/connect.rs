@@ -2,7 +2,6 @@
 //!
 //! A password that is refused and a host that nobody knows are said here, at the start, not after an hour.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +15,6 @@ use connectors::{Error, Result, columns, download, file, http};
 use indexmap::{IndexMap, IndexSet};
 
 use super::Options;
-use super::instance::Instance;
 use super::systems::Systems;
 use crate::dataflow::flow::{Connected, OpenTable};
 use crate::dataflow::form;
@@ -167,12 +165,22 @@ impl Outside {
     pub async fn connect(&self, plan: &Plan, flow: &Flow) -> Result<Connected> {
         let clock = self.clock.clone();
         let producer: Option<Arc<dyn Producer>> = match form::writes_with(plan, flow) {
-            // What leaves a flow in transactions leaves through its source.
-            Some(connection) if !flow.exactly_once => Some(self.log(connection)?.producer().await?),
-            _ => None,
+            Some(connection) => Some(self.log(connection)?.producer().await?),
+            None => None,
         };
-        let (source, instance) = self.source(plan, flow).await?;
-        let claim: Option<Box<dyn Any + Send>> = instance.map(|instance| Box::new(instance) as _);
+        let source: Box<dyn connectors::log::Source> = match &flow.source.kind {
+            SourceKind::Topic { connection, topic, group } => {
+                let log = self.log(connection)?;
+                log.subscribe(Subscription {
+                    group: group.clone(),
+                    topics: vec![topic.clone()],
+                    delayed: flow.source.retry.topics().map(str::to_owned).collect(),
+                    gate: gate(clock.clone()),
+                })
+                .await?
+            }
+            SourceKind::File { path } => self.systems.lines(self.file_options(flow, path)).await?,
+        };
         let topics = flow
             .sends
             .iter()
@@ -191,30 +199,7 @@ impl Outside {
             }
         }
         let surroundings = Surroundings { clock, present: Some(self.present()), refused: Some(self.refused()) };
-        Ok(Connected { source, claim, producer, tables, topics, runs, seen, surroundings, observer: None })
-    }
-
-    /// Where messages of `flow` come from, and which instance of it this is, if that matters.
-    async fn source(&self, plan: &Plan, flow: &Flow) -> Result<(Box<dyn connectors::log::Source>, Option<Instance>)> {
-        let (connection, topic, group) = match &flow.source.kind {
-            SourceKind::Topic { connection, topic, group } => (connection, topic, group),
-            SourceKind::File { path } => return Ok((self.systems.lines(self.file_options(flow, path)).await?, None)),
-        };
-        let brokers =
-            matches!(plan.connections.get(connection), Some(Connection::Kafka(kafka)) if kafka.brokers.is_some());
-        let instance = match flow.exactly_once && brokers {
-            true => self.systems.instance(&self.topology, &flow.name).await?,
-            false => None,
-        };
-        let name = || instance.as_ref().map_or_else(|| flow.name.clone(), |instance| instance.name().to_owned());
-        let subscription = Subscription {
-            group: group.clone(),
-            topics: vec![topic.clone()],
-            delayed: flow.source.retry.topics().map(str::to_owned).collect(),
-            gate: gate(self.clock.clone()),
-            transactions: flow.exactly_once.then(name),
-        };
-        Ok((self.log(connection)?.subscribe(subscription).await?, instance))
+        Ok(Connected { source, producer, tables, topics, runs, seen, surroundings, observer: None })
     }
 
     fn run(&self, stage: &plan::Stage) -> Result<Option<Arc<dyn Run>>> {

@@ -17,7 +17,6 @@ pub mod choose;
 pub mod connect;
 pub mod drained;
 pub mod dry;
-pub mod instance;
 pub mod probe;
 pub mod progress;
 pub mod summary;

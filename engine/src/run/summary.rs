@@ -4,7 +4,6 @@
 use std::fmt;
 
 use connectors::Result;
-use connectors::log::Log;
 
 use super::Outside;
 use crate::plan::Plan;
@@ -41,18 +40,12 @@ impl Summary {
             }
             let log = outside.log(&retry.connection)?;
             for topic in retry.topics() {
-                summary.retries += match flow.exactly_once {
-                    true => count(&**log, topic).await?,
-                    false => log.bounds(topic).await?.iter().map(|b| b.high.unsigned_abs()).sum::<u64>(),
-                };
+                summary.retries += log.bounds(topic).await?.iter().map(|b| b.high.unsigned_abs()).sum::<u64>();
             }
             if !retry.dead_letter.is_empty() {
-                let topic = &retry.dead_letter;
-                let count = match flow.exactly_once {
-                    true => count(&**log, topic).await?,
-                    false => log.bounds(topic).await?.iter().map(|b| (b.high - b.low).unsigned_abs()).sum(),
-                };
-                summary.dead.push((topic.clone(), count));
+                let bounds = log.bounds(&retry.dead_letter).await?;
+                let count = bounds.iter().map(|b| (b.high - b.low).unsigned_abs()).sum();
+                summary.dead.push((retry.dead_letter.clone(), count));
             }
         }
         Ok(summary)
@@ -62,22 +55,6 @@ impl Summary {
     pub fn dead_letters(&self) -> u64 {
         self.dead.iter().map(|(_, count)| count).sum()
     }
-}
-
-/// The messages of a topic that is written in transactions: offsets hold the marks of these too, so they are read.
-async fn count(log: &dyn Log, topic: &str) -> Result<u64> {
-    const READ: usize = 10_000;
-    let mut count = 0;
-    for bounds in log.bounds(topic).await? {
-        let mut next = bounds.low;
-        while next < bounds.high {
-            let read = log.read(topic, bounds.partition, next, READ).await?;
-            let Some(last) = read.last() else { break };
-            next = last.offset + 1;
-            count += read.len() as u64;
-        }
-    }
-    Ok(count)
 }
 
 impl fmt::Display for Summary {

@@ -15,7 +15,6 @@ use connectors::store::Store;
 use connectors::table::Table;
 use connectors::{Error, Result, delta, discard, download, embedded, file, http, kafka, store};
 
-use super::instance::Instance;
 use super::{Local, Options};
 use crate::plan::{self, Connection};
 use crate::stage::Run;
@@ -44,11 +43,6 @@ pub trait Systems: Send + Sync + 'static {
     ) -> Result<(Arc<dyn Table>, bool)>;
     /// A file of lines, or a folder of them.
     async fn lines(&self, options: file::Options) -> Result<Box<dyn Source>>;
-
-    /// The instance of a flow that makes transactions; none where nobody else could run the same.
-    async fn instance(&self, _topology: &str, _flow: &str) -> Result<Option<Instance>> {
-        Ok(None)
-    }
 
     /// What runs in the place of a stage that downloads: itself.
     fn download(&self, stage: Download) -> Arc<dyn Run> {
@@ -118,10 +112,6 @@ impl Systems for Real {
             made.map_err(|e| Error::permanent(format!("{}: {e}", folder.display())))?;
         }
         Ok(Box::new(file::Source::open(options).await?))
-    }
-
-    async fn instance(&self, topology: &str, flow: &str) -> Result<Option<Instance>> {
-        Instance::claim(&self.options.data, topology, flow).await.map(Some)
     }
 }
 

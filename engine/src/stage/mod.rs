@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use connectors::clock::Micros;
-use connectors::log::{Partition, Position};
+use connectors::log::Position;
 use connectors::{Category, Error};
 
 use crate::expr::{Bindings, Env, Expr, Json, Scope};
@@ -52,13 +52,6 @@ pub struct Meta {
     pub replayed: bool,
     /// When it entered the flow.
     pub entered: Micros,
-}
-
-impl Meta {
-    /// The partition that it was read from this time.
-    pub fn partition(&self) -> Partition {
-        (self.here.topic.clone(), self.here.partition)
-    }
 }
 
 /// A record on the trunk: a message with what the stages above have bound.

@@ -177,7 +177,6 @@ impl Systems for Shared {
         let (log, topic) = (self.0.log_named(LINES), options.path.display().to_string());
         log.create(&[TopicSpec { name: topic.clone(), partitions: 1 }]).await?;
         let gate = Arc::new(|_: &connectors::log::Message| true);
-        let (group, topics) = (LINES.to_owned(), vec![topic]);
-        log.subscribe(Subscription { group, topics, delayed: Vec::new(), gate, transactions: None }).await
+        log.subscribe(Subscription { group: LINES.to_owned(), topics: vec![topic], delayed: Vec::new(), gate }).await
     }
 }

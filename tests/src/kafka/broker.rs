@@ -15,32 +15,21 @@ const FIRST: u16 = 20_000;
 /// A broker of its own.
 pub struct Broker {
     port: u16,
-    /// The port that it tells clients.
-    advertised: u16,
 }
 
 impl Broker {
     /// Whether brokers can be started here; if not, what is missing.
     pub fn possible() -> Result<(), String> {
-        needs::command(&mut script("prepare", FIRST, FIRST)).map(drop)
+        needs::command(&mut script("prepare", FIRST)).map(drop)
     }
 
     /// Starts one. Tests that run side by side have different slots, below 10.
     pub fn start(slot: u16) -> Self {
-        Broker::told(slot, None)
-    }
-
-    /// Starts one behind a proxy: clients are told the port `advertised`.
-    pub fn behind(slot: u16, advertised: u16) -> Self {
-        Broker::told(slot, Some(advertised))
-    }
-
-    fn told(slot: u16, advertised: Option<u16>) -> Self {
         // Another run of the tests may go on beside this one.
         let begin = FIRST + (std::process::id() % 300) as u16 * 10 * PORTS + slot * PORTS;
         let free = |port: &u16| (*port..port + PORTS).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
         let port = (begin..32_000).step_by(usize::from(10 * PORTS)).find(free).expect("free ports");
-        let broker = Broker { port, advertised: advertised.unwrap_or(port) };
+        let broker = Broker { port };
         broker.again();
         broker
     }
@@ -57,28 +46,27 @@ impl Broker {
 
     /// Stops it. Topics and positions stay.
     pub fn stop(&self) {
-        needs::command(&mut script("stop", self.port, self.advertised)).unwrap();
+        needs::command(&mut script("stop", self.port)).unwrap();
     }
 
     /// Starts it after it was stopped.
     pub fn again(&self) {
-        needs::command(&mut script("start", self.port, self.advertised)).unwrap();
+        needs::command(&mut script("start", self.port)).unwrap();
     }
 }
 
 impl Drop for Broker {
     fn drop(&mut self) {
         // It goes with this process anyway.
-        let _ = needs::command(&mut script("clean", self.port, self.advertised));
+        let _ = needs::command(&mut script("clean", self.port));
     }
 }
 
-fn script(verb: &str, port: u16, advertised: u16) -> Command {
+fn script(verb: &str, port: u16) -> Command {
     let folder: PathBuf = kept("kafka");
     let mut command = Command::new("bash");
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("kafka.sh")).arg(verb).arg(folder);
     command.env("KAFKA_PORT", port.to_string()).env("KAFKA_SASL", "1");
-    command.env("KAFKA_ADVERTISED", advertised.to_string());
     command.env("KAFKA_OWNER", std::process::id().to_string());
     command
 }

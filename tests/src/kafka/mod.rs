@@ -3,11 +3,8 @@
 //!
 //! `tests/kafka.sh` brings the brokers; java and, for the first time, maven are needed. See [`crate::needs`].
 
-pub mod broker;
+mod broker;
 mod dlq;
-mod exact;
-mod group;
-mod proxy;
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -40,7 +37,7 @@ fn simulate(data: &Path, seed: u64, brokers: &str) -> Engine {
         .env("KAFKA_HEARTBEAT_INTERVAL_MS", 500)
 }
 
-pub async fn log(brokers: &str, change: impl FnOnce(&mut Options)) -> Arc<Log> {
+async fn log(brokers: &str, change: impl FnOnce(&mut Options)) -> Arc<Log> {
     let mut options = Options::new(brokers);
     // Members learn of a rebalance by their heartbeats.
     options.heartbeat = Duration::from_millis(300);
@@ -168,7 +165,7 @@ async fn a_dry_run_on_a_real_broker_leaves_it_as_it_is() {
     assert_eq!(state().await, before);
 }
 
-/// What every log promises, plainly and with a password.
+/// What every log promises, plain and with transactions; the latter with a password.
 #[tokio::test(flavor = "multi_thread")]
 async fn kafka_conforms_on_a_real_broker() {
     if !needs::met("the conformance suite on a real Kafka broker", Broker::possible()) {
@@ -176,7 +173,8 @@ async fn kafka_conforms_on_a_real_broker() {
     }
     let broker = Broker::start(2);
     let plain = log(&broker.address(), |_| {}).await;
-    let guarded = log(&broker.guarded(), |options| {
+    let transactional = log(&broker.guarded(), |options| {
+        options.transactional_id = Some("conformance".to_owned());
         options.security = Security {
             protocol: Some("SASL_PLAINTEXT".to_owned()),
             mechanism: Some("PLAIN".to_owned()),
@@ -187,8 +185,8 @@ async fn kafka_conforms_on_a_real_broker() {
     })
     .await;
     // Side by side: most of the time is waiting for groups to balance.
-    let suites =
-        [("plain", plain), ("guarded", guarded)].map(|(name, log)| tokio::spawn(conformance::log::all(log, name)));
+    let suites = [("plain", plain), ("transactional", transactional)]
+        .map(|(name, log)| tokio::spawn(conformance::log::all(log, name)));
     for suite in suites {
         suite.await.unwrap();
     }

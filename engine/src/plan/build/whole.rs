@@ -309,13 +309,13 @@ impl<'a> Builder<'a> {
     }
 
     fn exactly_once(&mut self, flow: &Flow, reader: &Reader<'a>) {
-        if !flow.exactly_once || !matches!(flow.source.kind, SourceKind::File { .. }) {
+        if !flow.exactly_once {
             return;
         }
         let span = reader.get("delivery").map_or(reader.at, |n| n.span);
-        let message = "the position in a file is no part of a transaction: `exactly_once` needs a topic".to_owned();
+        let message = "`delivery: exactly_once` belongs to the language, but this engine cannot do it yet".to_owned();
         self.problem(code::EXACTLY_ONCE, span, message).help =
-            Some("leave it out, or send the lines to a topic and let another flow read that exactly once".into());
+            Some("leave it out: tables take every row once all the same, by key and version".into());
     }
 
     fn files(&mut self, flow: &Flow, reader: &Reader<'a>) {

@@ -102,11 +102,7 @@ pub(super) struct Feed {
 
 #[async_trait]
 impl Source for Feed {
-    async fn poll(&mut self, max_messages: usize, _: usize, wait: Duration) -> Result<Polled> {
-        if max_messages == 0 {
-            tokio::time::sleep(wait).await;
-            return Ok(Polled::default());
-        }
+    async fn poll(&mut self, _: usize, _: usize, wait: Duration) -> Result<Polled> {
         let message = tokio::time::timeout(wait, self.messages.recv()).await;
         let messages = match message {
             Ok(Some(message)) => vec![message],
@@ -126,14 +122,6 @@ impl Source for Feed {
 
     async fn committed(&mut self) -> Result<Position> {
         Ok(Position::new())
-    }
-
-    fn is_transactional(&self) -> bool {
-        true
-    }
-
-    async fn commit_with_records(&mut self, _: Vec<Record>, _: &Position) -> Result<()> {
-        Ok(())
     }
 }
 

@@ -12,7 +12,7 @@ pub static FLOW: Shape = Shape {
         Key::new(
             "delivery",
             Kind::Choice(&["at_least_once", "exactly_once"]),
-            "Whether what the flow writes to topics and the position it resumes from are one transaction.",
+            "Whether outputs and positions are one transaction.",
         )
         .or("at_least_once"),
         Key::new("source", Kind::Object(&SOURCE), "Where its messages come from.").required(),

@@ -63,11 +63,7 @@ rows:
         level: 2,
         text: "\
 A flow is one dataflow: a source, stages, and what leaves it. It runs, fails and is retried by itself, so there is a flow, with a topic before it, wherever something may fail alone.
-
-With `delivery: at_least_once` a message that is read again after a crash is written to topics again; with `exactly_once` outputs, retries and dead letters are one transaction with the position
-behind their messages, so that whoever reads committed records only (as every flow does) sees each once. They are visible when the tables of the flow have committed. The source is a topic, and its brokers
-must have transactions: Kafka has, the embedded log has, brokers without are refused at the start. Tables take each row once with either. What is promised, and why it holds:
-[delivery.md](delivery.md).",
+`delivery: exactly_once` is reserved, and refused for now.",
         tables: &[(&FLOW, &[])],
         example: "",
     },

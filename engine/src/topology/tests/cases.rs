@@ -151,7 +151,7 @@ const CASES: &[Case] = &[
     case("E0410", "      retry: {dead_letter: \"{prefix}.files.dlq\"}\n", "", "source", "needs the key `retry`"),
     case("E0102", "      retry: {dead_letter: \"{prefix}.files.dlq\"}\n", "      retry: {topic: a, delays: [1m]}\n", "retry", "`dead_letter`, or a `workflow`"),
     case("E0410", "\"{retries}.{delay}\"", "\"{retries}\"", "\"{retries}\"", "several topics"),
-    case("E0411", "  backfill:\n    source:", "  backfill:\n    delivery: exactly_once\n    source:", "exactly_once", "the position in a file"),
+    case("E0411", "  backfill:\n    source:", "  backfill:\n    delivery: exactly_once\n    source:", "exactly_once", "cannot do it yet"),
     case("E0412", "          error: outcome.error.message\n          at: outcome.at", "          error: outcome.error.message\n          at: outcome.at\n      again:\n        table: log\n        on: [dead]\n        columns: {origin: source.key, status: event.kind, error: outcome.calls}\n      other:\n        table: log\n        on: [dead]\n        columns: {origin: source.key, status: event.kind, error: outcome.at}", "outcome.at", "into the column `error`, and `again` a `int64`"),
     // Warnings.
     case("W0501", "  lake: {delta", "  other: {object_store: {url: x}}\n  lake: {delta", "other", "nothing uses the connection `other`"),

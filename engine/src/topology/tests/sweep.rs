@@ -90,8 +90,16 @@ fn slipped(lines: &[&str], at: usize, slip: Slip) -> Option<String> {
 
 /// What gives no error, because it is a good topology as well: the lines.
 const GOOD: &[(Slip, &[usize], &str)] = &[
-    (Slip::Gone, &[10, 11, 21, 26, 27, 28, 29, 30, 42, 43, 44, 58, 69, 83, 84, 87, 92, 94, 96, 100, 109, 117], "nothing needs it"),
-    (Slip::Misspelt, &[6, 15, 26, 27, 28, 29, 30, 54, 69, 81, 88, 98, 104, 112], "a name that nothing says is as good as another"),
+    (
+        Slip::Gone,
+        &[10, 11, 21, 26, 27, 28, 29, 30, 42, 43, 44, 58, 69, 83, 84, 87, 92, 94, 96, 100, 109, 117],
+        "nothing needs it",
+    ),
+    (
+        Slip::Misspelt,
+        &[6, 15, 26, 27, 28, 29, 30, 54, 69, 81, 88, 98, 104, 112],
+        "a name that nothing says is as good as another",
+    ),
     (
         Slip::In,
         &[8, 65, 70, 77, 98, 111, 113],
