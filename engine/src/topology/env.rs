@@ -94,7 +94,7 @@ fn unquote(value: &str) -> Option<String> {
 }
 
 /// The variables that the texts of a tree name, those in defaults too.
-pub fn variables(node: &Node) -> BTreeSet<String> {
+pub fn names(node: &Node) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     name_variables(node, &mut found);
     found
@@ -312,7 +312,7 @@ mod tests {
     fn all_variables_are_named() {
         let source = Source::new("a", "a: [\"${A:-${B}}-${C}\", {b: \"$${D} ${E-x}\"}]\n${F}: $G\n");
         let tree = super::super::node::parse(&source, &mut Vec::new()).expect("YAML");
-        assert_eq!(variables(&tree).into_iter().collect::<String>(), "ABCE");
+        assert_eq!(names(&tree).into_iter().collect::<String>(), "ABCE");
     }
 
     #[test]

@@ -115,7 +115,7 @@ pub fn head_of(path: &Path) -> Result<Head, Diagnostics> {
         is_simulation: tree.get("topology").is_none()
             && tree.get("flows").is_none()
             && ["events", "entities", "routes", "provides"].iter().any(|key| tree.get(key).is_some()),
-        variables: env::variables(&tree),
+        variables: env::names(&tree),
         simulation_at: tree.get("simulation").map(|node| node.span),
         name: text("topology").unwrap_or_default().chars().map(plain).collect(),
         simulation: text("simulation").map(|file| path.parent().unwrap_or(Path::new("")).join(file)),
@@ -124,7 +124,7 @@ pub fn head_of(path: &Path) -> Result<Head, Diagnostics> {
 
 /// The variables of the environment that the topology in a text names; none if it is no YAML.
 pub fn variables(source: &Source) -> BTreeSet<String> {
-    node::parse(source, &mut Vec::new()).map(|tree| env::variables(&tree)).unwrap_or_default()
+    node::parse(source, &mut Vec::new()).map(|tree| env::names(&tree)).unwrap_or_default()
 }
 
 /// Reads another file that is declared by tables, such as a file of tests: its tree in the form of `shape`, or nothing if it is

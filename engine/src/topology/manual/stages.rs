@@ -177,7 +177,7 @@ stages:
         example: "\
 stages:
   sales:
-    aggregate: {by: {kind: event.kind}, count: orders, sum: {total: event.total}}",
+    aggregate: {by: {kind: event.kind}, count: orders, sum: {total: to_number(event.total)}}",
     },
     Section {
         title: "The check",
