@@ -178,8 +178,9 @@ mod tests {
             headers: headers.iter().map(|(n, v)| ((*n).into(), (*v).to_owned().into())).collect(),
         };
         let (replayed, group) = ((header::REPLAYED, "1 2026 dead/0/0"), |name| (header::GROUP, name));
-        let cases: [(&[(&str, &str)], bool, bool); 6] = [
-            (&[], false, false),
+        let none: &[(&str, &str)] = &[];
+        let cases = [
+            (none, false, false),
             (&[replayed, group("ours")], false, false),
             (&[replayed, group("theirs")], false, true),
             // What an older version wrote, what nobody replayed, and what this flow itself tries again.

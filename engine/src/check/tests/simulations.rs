@@ -56,7 +56,7 @@ fn what_a_simulation_says_of_its_topology_must_be_so() {
     std::fs::write(&path, topology).unwrap();
     let validate = |text: &str| {
         std::fs::write(&beside, text).unwrap();
-        check(&[path.clone()], &Environment::default(), Path::new("/d")).remove(0)
+        check(std::slice::from_ref(&path), &Environment::default(), Path::new("/d")).remove(0)
     };
     assert_eq!(validate(&good).diagnostics.render(), "");
     for (code, from, to, under, says) in SLIPS {

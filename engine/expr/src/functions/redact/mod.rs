@@ -88,9 +88,7 @@ fn in_url(text: &str) -> Option<Vec<(usize, usize)>> {
     for pair in text.get(at..end).unwrap_or_default().split('&') {
         match memchr(b'=', pair.as_bytes()) {
             Some(equals) if is_secret(pair.get(..equals).unwrap_or_default(), true) => {
-                if equals + 1 < pair.len() {
-                    found.push((at + equals + 1, at + pair.len()));
-                }
+                found.extend((equals + 1 < pair.len()).then_some((at + equals + 1, at + pair.len())));
             }
             Some(equals) => {
                 let value = pair.get(equals + 1..).filter(|value| memchr2(b'=', b'%', value.as_bytes()).is_some());
